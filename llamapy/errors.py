@@ -1,0 +1,49 @@
+"""Every error that llamapy raises on purpose.
+
+* LlamapyError
+    + FormatError          a file is malformed: where, which field, what value, which rule
+    + UnsupportedError     a valid request that llamapy cannot serve
+    + ShapeError           sizes that do not fit together
+    + QuantizationError    values or importance that a block format cannot hold
+    + ImatrixError         an importance matrix that does not fit the model or the type
+    + OutputError          a file could not be written; nothing was left behind
+
+A message names the thing, the rule and the value, and ends with what to do next.
+"""
+
+from __future__ import annotations
+
+
+class LlamapyError(Exception):
+    """Base of all errors that llamapy raises on purpose."""
+
+
+class FormatError(LlamapyError, ValueError):
+    """A file breaks its format. `offset` is the byte where, `field` the part, `value` what stood there."""
+
+    def __init__(
+        self, message: str, *, offset: int | None = None, field: str = "", value: object = None
+    ) -> None:
+        where = f"byte {offset}: " if offset is not None else ""
+        super().__init__(f"{where}{field + ': ' if field else ''}{message}")
+        self.offset, self.field, self.value = offset, field, value
+
+
+class UnsupportedError(LlamapyError, ValueError):
+    """A valid request that llamapy cannot serve."""
+
+
+class ShapeError(LlamapyError, ValueError):
+    """Sizes that do not fit together."""
+
+
+class QuantizationError(LlamapyError, ValueError):
+    """Values or importance weights that a block format cannot hold."""
+
+
+class ImatrixError(LlamapyError, ValueError):
+    """An importance matrix that is malformed or does not fit the model or the type."""
+
+
+class OutputError(LlamapyError, OSError):
+    """A file could not be written. Whatever stood under that name before still does."""

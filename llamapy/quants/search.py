@@ -1,0 +1,27 @@
+"""Rounding and the searches for good scales that several formats share, as NumPy definitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Floats
+
+
+def round_away(x: Floats) -> Floats:
+    """The nearest whole number, halves away from zero, as C's roundf."""
+    size = np.abs(x)
+    whole = np.floor(size)
+    return np.copysign(whole + (size - whole >= 0.5), x).astype(np.float32)
+
+
+def nearest_int(x: Floats) -> NDArray[np.int32]:
+    """The nearest whole number, halves to even, read from a float's last bits as ggml does.
+
+    Right for |x| <= 4194303; beyond that, and for NaN, it gives ggml's very own nonsense.
+    """
+    shifted = np.asarray(x + np.float32(12582912), np.float32)
+    bits: NDArray[Any] = shifted.view(np.int32)
+    return (bits & 0x007FFFFF) - np.int32(0x00400000)
