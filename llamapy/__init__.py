@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .errors import (
+    Cancelled,
     FormatError,
     ImatrixError,
     LlamapyError,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GGUF",
+    "Cancelled",
     "FormatError",
     "ImatrixError",
     "LlamapyError",

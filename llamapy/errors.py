@@ -7,6 +7,7 @@
     + QuantizationError    values or importance that a block format cannot hold
     + ImatrixError         an importance matrix that does not fit the model or the type
     + OutputError          a file could not be written; nothing was left behind
+    + Cancelled            a progress callback returned False; nothing was left behind
 
 A message names the thing, the rule and the value, and ends with what to do next.
 """
@@ -19,7 +20,10 @@ class LlamapyError(Exception):
 
 
 class FormatError(LlamapyError, ValueError):
-    """A file breaks its format. `offset` is the byte where, `field` the part, `value` what stood there."""
+    """A file breaks its format.
+
+    `offset` is the byte where, `field` the part of the format, `value` what stood there.
+    """
 
     def __init__(
         self, message: str, *, offset: int | None = None, field: str = "", value: object = None
@@ -47,3 +51,7 @@ class ImatrixError(LlamapyError, ValueError):
 
 class OutputError(LlamapyError, OSError):
     """A file could not be written. Whatever stood under that name before still does."""
+
+
+class Cancelled(LlamapyError):
+    """A progress callback returned False. Nothing was left behind."""

@@ -1,7 +1,7 @@
 """How Numba is used here: compiled on first call, without the GIL, cached on disk.
 
 Numba's own cache looks at one file's time stamp, and so misses a change in a helper that was
-inlined from another file. Here the directory's name is a hash of the kernel's file, of every file of
+inlined from another file. Here the directory's name is a hash of the kernel's file, of all files of
 this package that it imports, of Numba's version and of the target CPU. Cached kernels are pickles:
 the directory is private to the user, and one that is not is left alone.
 """
@@ -105,8 +105,10 @@ def _fingerprint(module: str) -> str:
 
 @functools.cache
 def _cache_directory(module: str) -> Path | None:
-    """The module's private folder, or None when there can be none (a notebook cell, a read-only disk,
-    someone else's folder): kernels are then compiled anew in each process."""
+    """The module's private folder, or None: then its kernels are compiled anew in each process.
+
+    There is none for a notebook cell, on a read-only disk, or where the folder is someone else's.
+    """
     if module == "__main__":
         return None
     try:

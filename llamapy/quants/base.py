@@ -24,7 +24,7 @@ Floats: TypeAlias = NDArray[np.float32]
 Bytes: TypeAlias = NDArray[np.uint8]
 Blocks: TypeAlias = NDArray[np.void]
 
-# A piece of work for one thread: small enough to share well and to answer Ctrl-C, large enough to pay.
+# One thread's piece of work: small enough to share well and to answer Ctrl-C, yet worth the call.
 VALUES_PER_PIECE = 1 << 16
 
 _by_id: dict[int, type[Quant]] = {}
@@ -95,9 +95,7 @@ class Quant:
     # ---- arrays in, arrays out
 
     @classmethod
-    def quantize(
-        cls, rows: Any, importance: Any = None, *, threads: int | None = None
-    ) -> Bytes:
+    def quantize(cls, rows: Any, importance: Any = None, *, threads: int | None = None) -> Bytes:
         """Encode an array along its last axis: [..., n_cols] -> uint8 [..., row_bytes].
 
         `importance` weighs the columns, float [n_cols], as an importance matrix does.

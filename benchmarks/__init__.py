@@ -1,0 +1,1 @@
+"""One script per claim; run each with `python -m benchmarks.NAME`."""

@@ -1,0 +1,36 @@
+"""Options and golden data of the whole suite."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="also run what the default run leaves out")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--all"):
+        return
+    left_out = pytest.mark.skip(reason="slow: runs with --all")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(left_out)
+
+
+@pytest.fixture(scope="session")
+def golden_folder() -> Path:
+    """Golden data that the repository may not hold: other people's vocabularies and texts."""
+    folder = os.environ.get("LLAMAPY_GOLDEN")
+    if not folder:
+        pytest.skip("LLAMAPY_GOLDEN is not set: it names the folder with vocabs/ and oracle/")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def vocabularies(golden_folder: Path) -> list[Path]:
+    """Real vocabularies as GGUF files without weights."""
+    return sorted((golden_folder / "vocabs").glob("*.gguf"))
