@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-from numba.core import caching, codegen, types
-from numba.core import config as numba_config
-from numba.extending import intrinsic
+from numba import extending
+from numba.core import caching, codegen, config, types
 
 PACKAGE = __name__.rpartition(".")[0]
+numba_config: Any = config  # made of environment variables, which mypy does not see
 F = TypeVar("F", bound=Callable[..., Any])
+intrinsic: Any = extending.intrinsic  # its type makes every use an error to mypy
 
 
 def kernel(function: F | None = None, **options: Any) -> Any:
@@ -148,7 +149,7 @@ class _Locator:
 
 
 class _CacheImpl(caching.CompileResultCacheImpl):
-    _locator_classes = [_Locator]
+    _locator_classes: Any = [_Locator]
 
 
 class _Cache(caching.FunctionCache):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
 from types import ModuleType
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -25,10 +24,11 @@ Bytes: TypeAlias = NDArray[np.uint8]
 Blocks: TypeAlias = NDArray[np.void]
 
 # One thread's piece of work: small enough to share well and to answer Ctrl-C, yet worth the call.
-VALUES_PER_PIECE = 1 << 16
+DECODED_AT_ONCE, ENCODED_AT_ONCE = 1 << 18, 1 << 16
 
 _by_id: dict[int, type[Quant]] = {}
 _by_name: dict[str, type[Quant]] = {}
+_has_kernels: dict[str, bool] = {}
 
 
 class Quant:
@@ -52,16 +52,15 @@ class Quant:
         if id is None:
             return  # a shared base of several formats
         cls.id, cls.name = id, cls.__name__
-        for table, key in ((_by_id, cls.id), (_by_name, cls.name)):
-            other = table.get(key)  # type: ignore[attr-defined]
+        for other in (_by_id.get(cls.id), _by_name.get(cls.name)):
             # running a notebook cell again defines the same class again, which is no conflict
             if other is not None and (other.__module__, other.__qualname__) != (
                 cls.__module__,
                 cls.__qualname__,
             ):
                 raise UnsupportedError(
-                    f"block format {cls.name} has id {cls.id}, but {key!r} is already "
-                    f"{other.__module__}.{other.__qualname__}: choose another id and name"
+                    f"block format {cls.name} has id {cls.id}, but {other.__module__}."
+                    f"{other.__qualname__} is {other.name} and has {other.id}: choose others"
                 )
         _by_id[cls.id] = _by_name[cls.name] = cls
 
@@ -132,14 +131,14 @@ class Quant:
                 f"{n_blocks} blocks of {cls.name} hold {n_blocks * cls.block} weights, "
                 f"not the {shape} asked for"
             )
-        blocks = raw.reshape(n_blocks, size)
+        blocks = _read_only(raw.reshape(n_blocks, size))
         out = np.empty((n_blocks, cls.block), np.float32)
         kernels = cls.kernels()
         decode = getattr(kernels, "decode", None) or cls._decode_piece
         pool.run(
             lambda first, last: decode(blocks, out, first, last),
             n_blocks,
-            grain=max(1, VALUES_PER_PIECE // cls.block),
+            grain=max(1, DECODED_AT_ONCE // cls.block),
             threads=threads,
         )
         return out.reshape(shape)
@@ -154,13 +153,12 @@ class Quant:
         """
         folder, _, own = cls.__module__.rpartition(".")
         name = f"{folder}.kernels.{own}" if folder else ""
-        if name in sys.modules:
-            return sys.modules[name]
-        try:
-            found = name and importlib.util.find_spec(name)
-        except ModuleNotFoundError:
-            found = None
-        return importlib.import_module(name) if found else None
+        if name not in _has_kernels:
+            try:
+                _has_kernels[name] = bool(name) and importlib.util.find_spec(name) is not None
+            except ModuleNotFoundError:
+                _has_kernels[name] = False
+        return importlib.import_module(name) if _has_kernels[name] else None
 
     # ---- pieces
 
@@ -191,29 +189,33 @@ class Quant:
     ) -> None:
         """Encode rows into `out`, with the kernel if there is one."""
         encode = getattr(cls.kernels(), "encode", None)
-        weights = np.empty(0, np.float32) if importance is None else importance
+        weights = _read_only(np.empty(0, np.float32) if importance is None else importance)
+        rows = _read_only(rows)
 
         def piece(first: int, last: int) -> None:
-            if cls.block > 1 and not np.isfinite(rows[first:last]).all():
-                row, col = np.argwhere(~np.isfinite(rows[first:last]))[0]
-                raise QuantizationError(
-                    f"{cls.name} cannot hold {rows[first + row, col]} (row {first + row}, column "
-                    f"{col}): a block shares one scale; remove it, or keep the tensor in F32"
-                )
+            if cls.block > 1:
+                cls._check_finite(rows[first:last], first)
             if encode is not None:
                 encode(rows, weights, out, first, last)
             else:
-                blocks = cls.encode(rows[first:last], importance)
+                with np.errstate(all="ignore"):
+                    blocks = cls.encode(rows[first:last], importance)
                 out[first:last] = np.ascontiguousarray(blocks).view(np.uint8)
             if cls.block > 1:
                 cls._check_scales(out[first:last], first)
 
-        with np.errstate(all="ignore"):
-            pool.run(
-                piece,
-                len(rows),
-                grain=max(1, VALUES_PER_PIECE // 4 // max(1, rows.shape[1])),
-                threads=threads,
+        grain = max(1, ENCODED_AT_ONCE // max(1, rows.shape[1]))
+        pool.run(piece, len(rows), grain=grain, threads=threads)
+
+    @classmethod
+    def _check_finite(cls, rows: Floats, first: int) -> None:
+        """Refuse NaN and infinities, which would spoil a whole block."""
+        finite = np.isfinite(rows)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            raise QuantizationError(
+                f"{cls.name} cannot hold {rows[row, column]} (row {first + row}, column {column}): "
+                f"a block shares one scale; remove it, or keep the tensor in F32"
             )
 
     @classmethod
@@ -233,6 +235,13 @@ class Quant:
     def _decode_piece(cls, raw: Bytes, out: Floats, first: int, last: int) -> None:
         with np.errstate(all="ignore"):
             out[first:last] = cls.decode(raw[first:last].view(cls.layout)[:, 0])
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The array as kernels get it: Numba compiles anew for one that may be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def ordered_sum(terms: Floats) -> Floats:

@@ -10,16 +10,20 @@ if TYPE_CHECKING:
     from .report import Report
 
 
-def plot_report(report: Report) -> Any:
-    """Signal over noise: each format's line over the layers, and a map of the kinds of tensors."""
+def figure_class() -> Any:
+    """matplotlib's Figure, or what to do to have it."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UnsupportedError(
             "drawing a report needs matplotlib: pip install 'llamapy[plot]'"
         ) from error
+    return Figure
 
-    figure = Figure(figsize=(11, 7.5), layout="constrained")
+
+def plot_report(report: Report) -> Any:
+    """Signal over noise: each format's line over the layers, and a map of the kinds of tensors."""
+    figure = figure_class()(figsize=(11, 7.5), layout="constrained")
     lines, heat = figure.subplots(2, 1)
 
     layers = [e for e in report.by_layer() if e.layer is not None or e.tensor.startswith("blk.")]
@@ -48,5 +52,4 @@ def plot_report(report: Report) -> Any:
             colour = "black" if value > middle else "white"
             heat.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=8, color=colour)
     heat.set_title("Signal over noise by kind of tensor, dB")
-    figure.colorbar(image, ax=heat)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .base import Blocks, Floats, Quant
-from .search import round_away
+from .search import inverse_or_zero, round_away, to_int
 
 
 class Q8_0(Quant, id=8):
@@ -23,7 +23,6 @@ class Q8_0(Quant, id=8):
         x = rows.reshape(len(rows), -1, Q8_0.block)
         blocks = np.zeros(x.shape[:2], Q8_0.layout)
         d = np.abs(x).max(-1) / np.float32(127)
-        inverse = np.divide(1, d, out=np.zeros_like(d), where=d != 0)
         blocks["d"] = d
-        blocks["qs"] = round_away(x * inverse[..., None])
+        blocks["qs"] = to_int(round_away(x * inverse_or_zero(d)[..., None])).astype(np.int8)
         return blocks

@@ -31,7 +31,7 @@ def get(name: str | int | type[Quant]) -> type[Quant]:
         )
     else:
         kind = "ggml type number"
-        found = _by_id.get(int(name))  # type: ignore[call-overload]
+        found = _by_id.get(int(name))
     if found is None:
         raise UnsupportedError(
             f"no block format has the {kind} {name!r}: there are {', '.join(sorted(_by_name))}"

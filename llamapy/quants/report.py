@@ -159,8 +159,20 @@ class Report(Sequence[Error]):
             )
             for row in rows
         ]
-        lines += [f"{name}: left out of {to}: {why}" for (name, to), why in self.skipped.items()]
+        lines += self.left_out()
         return "\n".join(line.rstrip() for line in lines)
+
+    def left_out(self) -> list[str]:
+        """What was skipped, in a line for each format and reason."""
+        names: dict[tuple[str, str], list[str]] = {}
+        for (tensor, quant), reason in self.skipped.items():
+            names.setdefault((quant, reason), []).append(tensor)
+        return [
+            f"left out of {quant}: {some[0]}"
+            + (f" and {len(some) - 1} more" if len(some) > 1 else "")
+            + f": {reason}"
+            for (quant, reason), some in names.items()
+        ]
 
     def _repr_html_(self) -> str:
         def row(cells: Sequence[str], tag: str = "td") -> str:
@@ -187,7 +199,8 @@ def report(
     """Quantize every matrix to every format, and measure what is lost.
 
     `tensors` maps names to arrays or is an open GGUF file; vectors are left out, because no model
-    quantizes them. `importance` maps a tensor's name to one weight for each of its columns.
+    quantizes them. `importance` maps a tensor's name to one weight for each of its columns, or for
+    a stack of experts to [n_experts, n_cols].
     `progress(done, total)` counts weights, and stops the work by returning False.
 
     >>> rows = np.random.default_rng(0).standard_normal((4, 256)).astype(np.float32)
@@ -237,15 +250,14 @@ def _measure(
 ) -> tuple[Error, int]:
     n_cols = tensor.shape[-1]
     n_rows = math.prod(tensor.shape[:-1])
-    step = max(1, VALUES_AT_ONCE // n_cols)
     squared_error = squared_sum = largest = 0.0
-    for first in range(0, n_rows, step):
-        rows = _rows(tensor, first, min(first + step, n_rows), threads)
+    for first, last, column_weights in _pieces(n_rows, n_cols, weights):
+        rows = _rows(tensor, first, last, threads)
         if not np.isfinite(rows).all():
             raise QuantizationError(
                 f"{name} holds NaN or infinite weights near row {first}: it cannot be compared"
             )
-        raw = quant.quantize(rows, weights, threads=threads)
+        raw = quant.quantize(rows, column_weights, threads=threads)
         difference = quant.dequantize(raw, rows.shape, threads=threads) - rows
         squared_error += float(np.sum(np.square(difference, dtype=np.float64)))
         squared_sum += float(np.sum(np.square(rows, dtype=np.float64)))
@@ -257,6 +269,22 @@ def _measure(
     nmse = _ratio(squared_error, squared_sum)
     bits = quant.bits_per_weight()
     return Error(name, quant.name, n_values, bits, nmse, largest, squared_error, squared_sum), done
+
+
+def _pieces(n_rows: int, n_cols: int, weights: Any) -> Iterator[tuple[int, int, Any]]:
+    """Ranges of rows that fit into memory, each with the importance of its columns."""
+    experts = [None] if weights is None else np.atleast_2d(np.asarray(weights, np.float32))
+    if n_rows % len(experts):
+        raise QuantizationError(
+            f"importance has {len(experts)} rows, which do not divide {n_rows} rows of weights: "
+            f"pass one weight for each column, or [n_experts, n_cols]"
+        )
+    each = n_rows // len(experts)
+    step = max(1, VALUES_AT_ONCE // n_cols)
+    for expert, column_weights in enumerate(experts):
+        end = (expert + 1) * each
+        for first in range(expert * each, end, step):
+            yield first, min(first + step, end), column_weights
 
 
 def _rows(tensor: Any, first: int, last: int, threads: int | None) -> Floats:

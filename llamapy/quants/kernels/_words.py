@@ -38,3 +38,9 @@ def nearest_int(x):
     """The nearest whole number, halves to even, read from a float's last bits as ggml does."""
     bits = float_bits(types.float32(x + np.float32(12582912)))
     return types.int32(bits & types.uint32(0x007FFFFF)) - types.int32(0x00400000)
+
+
+@numba.njit(nogil=True)
+def inverse_or_zero(d):
+    """1 / d, and 0 where d is 0."""
+    return np.float32(1) / d if d != 0 else np.float32(0)

@@ -1,0 +1,36 @@
+"""Q8_1, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...jit import kernel
+from ._lanes import largest_size, load, round_away, store, to_float, to_int, total
+from ._words import inverse_or_zero, load_half, store_half
+
+
+@kernel
+def decode(raw, out, first, last):
+    raw = raw.reshape(-1)
+    for b in range(first, last):
+        d = load_half(raw, b * 36)
+        for j in range(0, 32, 16):
+            q = load(raw, b * 36 + 4 + j)
+            store(out, b * 32 + j, to_float((q ^ 128) - 128) * d)
+
+
+@kernel
+def encode(rows, importance, out, first, last):
+    out = out.reshape(-1)
+    per_row = rows.shape[1] // 32
+    for b in range(first * per_row, last * per_row):
+        x, y = load(rows, b * 32), load(rows, b * 32 + 16)
+        d = largest_size(x, y) / np.float32(127)
+        inverse = inverse_or_zero(d)
+        # what has no whole number counts as 0, as its lowest byte does
+        low = ((to_int(round_away(x * inverse)) & 255) ^ 128) - 128
+        high = ((to_int(round_away(y * inverse)) & 255) ^ 128) - 128
+        store_half(out, b * 36, d)
+        store_half(out, b * 36 + 2, np.float32(total(low + high)) * d)
+        store(out, b * 36 + 4, low)
+        store(out, b * 36 + 20, high)
