@@ -1,4 +1,4 @@
-"""The documentation builds without a warning: no broken link, no page outside of the reading order."""
+"""The documentation builds without a warning: no link is broken, no page is left out."""
 
 from __future__ import annotations
 
@@ -33,3 +33,9 @@ def test_every_benchmark_that_is_named_exists():
     for page in pages:
         for name in re.findall(r"python -m benchmarks\.(\w+)", page.read_text()):
             assert (ROOT / "benchmarks" / f"{name}.py").exists(), f"{page.name} names {name}"
+
+
+def test_the_table_of_formats_is_measured():
+    command = [sys.executable, "-m", "benchmarks.formats"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in (ROOT / "docs" / "formats.md").read_text()

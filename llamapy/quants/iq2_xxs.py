@@ -9,12 +9,12 @@ from .base import Blocks, Floats, Quant
 from .search_grid import (
     flip_negative,
     fold_signs,
-    positive_scale,
     scale_steps,
     search_scale,
     sign_bits,
     weigh,
 )
+from .search_k import fit_positive
 
 VALUES = np.array([8, 25, 43], np.float32)
 
@@ -46,7 +46,7 @@ class IQ2_XXS(Quant, id=16):
         blocks = np.zeros(x.shape[:2], IQ2_XXS.layout)
         x, weight = x.reshape(-1, 4, 8), weight.reshape(-1, 4, 8)
         x, signs = fold_signs(x, weight, even=True)
-        start = positive_scale(x.reshape(-1, 32), weight.reshape(-1, 32), 4)
+        start, _ = fit_positive(x.reshape(-1, 32), weight.reshape(-1, 32), 4)
         reach = start * np.float32(3)
         points, scale = search_scale(BOOK, x, weight, reach, start, tries=6, step=0.1, again="all")
         scale, signs = flip_negative(scale, signs, 127)

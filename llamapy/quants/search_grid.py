@@ -160,43 +160,6 @@ def search_scale(
     return points, np.where(redo.any(1) & (qq > 0), xq / qq, scale)
 
 
-def positive_scale(x: Floats, weight: Floats, top: int) -> Floats:
-    """The scale of levels 0..`top` with the least weighted square error for each row of x.
-
-    A negative x takes a level below zero, which is read back as a byte: that odd rule is ggml's,
-    and the bytes depend on it.
-    """
-    reach = x.max(-1)
-    inverse = np.float32(top) / reach
-    levels = (nearest_int(inverse[:, None] * x) & 255).astype(np.float32)
-    off = x - (1 / inverse)[:, None] * levels
-    least = ordered_sum(weight * off * off)
-    for change in np.array([-4, -3, -2, -1, 1, 2, 3, 4], np.float32) * np.float32(0.1):
-        tried = (change + np.float32(top)) / reach
-        levels = np.minimum(nearest_int(tried[:, None] * x), top).astype(np.float32)
-        off = x - (1 / tried)[:, None] * levels
-        error = ordered_sum(weight * off * off)
-        inverse = np.where(error < least, tried, inverse)
-        least = np.where(error < least, error, least)
-    signed = np.minimum(nearest_int(inverse[:, None] * x), top)
-    xl: Floats = ordered_sum(weight * x * signed.astype(np.float32))
-    ll: Floats = ordered_sum(weight * signed.astype(np.float32) * signed.astype(np.float32))
-    level = signed & 255
-    for _ in range(5):
-        for j in range(x.shape[1]):
-            w, wx = weight[:, j], weight[:, j] * x[:, j]
-            old = level[:, j].astype(np.float32)
-            rest_xl, rest_ll = xl - wx * old, ll - w * old * old
-            new = np.minimum(nearest_int(np.divide(x[:, j] * rest_ll, rest_xl)), top)
-            q = new.astype(np.float32)
-            new_xl, new_ll = rest_xl + wx * q, rest_ll + w * q * q
-            better = (rest_xl > 0) & (rest_ll > 0) & (new != level[:, j])
-            better &= new_xl * new_xl * ll > xl * xl * new_ll
-            level[:, j] = np.where(better, new & 255, level[:, j])
-            xl, ll = np.where(better, new_xl, xl), np.where(better, new_ll, ll)
-    return np.where(ll > 0, xl / ll, np.float32(0))
-
-
 def flip_negative(scale: Floats, signs: Ints, mask: int) -> tuple[Floats, Ints]:
     """Scales are stored without a sign: where one is negative, all signs of its groups change."""
     negative = scale < 0
