@@ -63,6 +63,27 @@ class Source:
                 value=size,
             )
 
+    @property
+    def readable(self) -> bool:
+        """Whether `read` works: bytes in memory, and systems without positioned reads, lack it."""
+        return self._descriptor >= 0 and hasattr(os, "preadv")
+
+    def read(self, offset: int, out: memoryview) -> None:
+        """Fill `out` with the file's bytes from `offset` on, without the map.
+
+        Pages that were seen through the map stay in memory, and those of a model are many.
+        """
+        while out:
+            done = os.preadv(self._descriptor, [out], offset)
+            if not done:
+                raise FormatError(
+                    "the file ends here, and did not when it was opened: open it again once its "
+                    "writer is done",
+                    offset=offset,
+                    field="file",
+                )
+            out, offset = out[done:], offset + done
+
     def close(self) -> None:
         """Let the file go. Arrays that still show its bytes keep them mapped until they die."""
         if self._descriptor < 0:

@@ -60,13 +60,26 @@ class TensorInfo:
             return numbers.astype(code, copy=False)
         return self.quant.dequantize(self.encoded(), self.shape)
 
-    def rows(self, first: int, last: int, *, threads: int | None = None) -> NDArray[np.float32]:
-        """Some rows as float32 [last - first, n_cols]; only these are decoded."""
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are; a vector is one."""
+        return math.prod(self.shape[:-1])
+
+    def encoded_rows(self, first: int, last: int) -> NDArray[np.uint8]:
+        """A copy of the bytes of some rows, [last - first, row_bytes], little-endian."""
         n_cols = self.shape[-1] if self.shape else 1
-        blocks = self.blocks().reshape(-1, n_cols // self.quant.block)[first:last]
+        row_bytes = self.quant.row_bytes(n_cols)
+        if self.source.readable and self.source.order is LITTLE:
+            out = np.empty((last - first, row_bytes), np.uint8)
+            self.source.read(self.offset + first * row_bytes, out.reshape(-1).data)
+            return out
+        blocks = self.blocks().reshape(self.n_rows, n_cols // self.quant.block)[first:last]
         encoded = np.ascontiguousarray(blocks.astype(self.quant.layout, copy=False))
-        shape = (len(blocks), n_cols)
-        return self.quant.dequantize(encoded.view(np.uint8), shape, threads=threads)
+        return encoded.view(np.uint8).reshape(last - first, row_bytes)
+
+    def rows(self, first: int, last: int, *, threads: int | None = None) -> NDArray[np.float32]:
+        """Some rows as float32 [last - first, n_cols]; only these are read and decoded."""
+        return self.quant.dequantize(self.encoded_rows(first, last), threads=threads)
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.shape)) or "one value"
