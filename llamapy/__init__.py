@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 from .errors import (
     Cancelled,
+    DeviceUnavailable,
     FormatError,
     ImatrixError,
     LlamapyError,
@@ -22,12 +23,14 @@ from .errors import (
 
 if TYPE_CHECKING:
     from . import gguf, quants, testing
+    from .engine.load import load
     from .engine.quantize import quantize
     from .gguf import GGUF
 
 __all__ = [
     "GGUF",
     "Cancelled",
+    "DeviceUnavailable",
     "FormatError",
     "ImatrixError",
     "LlamapyError",
@@ -37,6 +40,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "gguf",
+    "load",
     "quantize",
     "quants",
     "testing",
@@ -48,6 +52,7 @@ _LAZY = {
     "gguf": "",
     "quants": "",
     "testing": "",
+    "load": "engine.load",
     "quantize": "engine.quantize",
 }
 

@@ -3,6 +3,7 @@
 * LlamapyError
     + FormatError          a file is malformed: where, which field, what value, which rule
     + UnsupportedError     a valid request that llamapy cannot serve
+    + DeviceUnavailable    the device that was asked for is not on this machine
     + ShapeError           sizes that do not fit together
     + QuantizationError    values or importance that a block format cannot hold
     + ImatrixError         an importance matrix that does not fit the model or the type
@@ -35,6 +36,10 @@ class FormatError(LlamapyError, ValueError):
 
 class UnsupportedError(LlamapyError, ValueError):
     """A valid request that llamapy cannot serve."""
+
+
+class DeviceUnavailable(LlamapyError, RuntimeError):
+    """The device that was asked for is not there. llamapy never falls back to another silently."""
 
 
 class ShapeError(LlamapyError, ValueError):

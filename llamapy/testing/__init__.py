@@ -10,14 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import hostile, mutants, strategies
+    from .backend import check_backend
+    from .model import check_model, compare
     from .quant import check_quant
     from .tiny import tiny_model
 
-__all__ = ["check_quant", "hostile", "mutants", "strategies", "tiny_model"]
+__all__ = [
+    "check_backend",
+    "check_model",
+    "check_quant",
+    "compare",
+    "hostile",
+    "mutants",
+    "strategies",
+    "tiny_model",
+]
 
 # name -> the module it is in; a name alone is the module itself
 _LAZY = {
+    "check_backend": "backend",
+    "check_model": "model",
     "check_quant": "quant",
+    "compare": "model",
     "hostile": "",
     "mutants": "",
     "strategies": "",

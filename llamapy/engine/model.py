@@ -1,0 +1,248 @@
+"""A loaded model: computing with it, looking inside, and generating."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import backends
+from ..backends import Backend
+from ..cache import PADDED, Batch, Cache, Step, padded
+from ..errors import LlamapyError, ShapeError, UnsupportedError
+from ..models import Decoder
+from ..ops import Hook, looking
+from ..plan import Plan, record
+from ..tensor import Tensor
+from .generate import Generation, generate
+
+Floats = NDArray[np.float32]
+
+
+@dataclass
+class Output:
+    """What a forward pass gave. `out["blk.3.ffn_out"]` is a point that was captured."""
+
+    logits: Floats  # [n, V]: of all tokens, the last, or none
+    hidden: dict[int, Floats] = field(default_factory=dict)  # [n, E] each
+    captured: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self.captured:
+            raise KeyError(
+                f"{name!r} was not captured: pass capture=({name!r},); there are "
+                f"{', '.join(self.captured) or 'none'}"
+            )
+        return self.captured[name]
+
+
+class Model:
+    """A model on a device. Use it in a `with` block, or call `close`.
+
+    `hooks` maps patterns of names to functions of a name and values, which may return others to
+    take their place: `model.hooks["blk.3.ffn_out"] = lambda name, x: x * 0`.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        metadata: Mapping[str, Any],
+        *,
+        n_ctx: int,
+        kv_type: str = "f16",
+        source: Any = None,
+        again: Callable[[Backend], Model] | None = None,
+    ) -> None:
+        self._decoder: Decoder | None = decoder
+        self.metadata, self.n_ctx, self.kv_type = metadata, n_ctx, kv_type
+        self.hooks: dict[str, Hook] = {}
+        self._source, self._again = source, again
+
+    @property
+    def decoder(self) -> Decoder:
+        """The architecture with its weights."""
+        if self._decoder is None:
+            raise LlamapyError("this model is closed: load it again")
+        return self._decoder
+
+    @property
+    def config(self) -> Any:
+        return self.decoder.config
+
+    @property
+    def backend(self) -> Backend:
+        return self.decoder.backend
+
+    def on(self, device: str | Backend) -> Model:
+        """The same model, loaded again on another device."""
+        if self._again is None:
+            raise UnsupportedError("this model was not made by load or build: load it there")
+        return self._again(backends.get(device))
+
+    def close(self) -> None:
+        """Give the memory back, and the file."""
+        self._decoder = None
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._decoder is None:
+            return "<Model, closed>"
+        c = self.config
+        return (
+            f"<Model {type(self.decoder).__name__}: {c.n_layer} layers of {c.n_embd}, "
+            f"{self.decoder.n_vocab} tokens, on {self.backend.name}>"
+        )
+
+    # ---- computing
+
+    def cache(
+        self,
+        n_ctx: int | None = None,
+        *,
+        n_sequences: int = 1,
+        n_batch: int = 512,
+        kv_type: str | None = None,
+        pad: Callable[[int], int] = padded,
+    ) -> Cache:
+        """Memory for sequences of up to `n_ctx` tokens, in steps of up to `n_batch`.
+
+        `pad` says which sizes batches are brought to, so that few plans serve all.
+        """
+        decoder = self.decoder
+        return Cache(
+            [decoder.state(index) for index in range(decoder.config.n_layer)],
+            decoder.backend,
+            n_ctx=n_ctx or self.n_ctx,
+            n_sequences=n_sequences,
+            n_batch=n_batch,
+            kv_type=kv_type or self.kv_type,
+            reach=decoder.reach,
+            move=decoder.move,
+            pad=pad,
+        )
+
+    def forward(
+        self,
+        tokens: Sequence[int],
+        *,
+        logits: str = "last",
+        hidden: Sequence[int] = (),
+        capture: Sequence[str] = (),
+    ) -> Output:
+        """Compute one sequence and forget it.
+
+        `hidden[i]` is what layer i gets, so 0 is the embeddings and the number of layers what the
+        last one gives; negative numbers count from there. `capture` takes names, or patterns.
+        """
+        self._check_tokens(tokens)
+        n = len(tokens)
+        cache = self.cache(n, n_batch=n, pad=int)
+        points = {i: self._hidden_point(i) for i in hidden}
+        names = (*capture, *points.values())
+        step = cache.begin(Batch.of(tokens, logits=logits))
+        with looking(names, self.hooks) as look:
+            result = self.decoder(step)
+        look.check_all_met()
+        count = {"all": n, "last": 1, "none": 0}[logits]
+        return Output(
+            _host(result, count, self.decoder.n_vocab),
+            {i: look.seen[point] for i, point in points.items()},
+            look.seen,
+        )
+
+    def run(self, cache: Cache, batch: Batch) -> Floats:
+        """The logits of a batch's outputs [outputs, V]; the cache remembers the batch.
+
+        Small batches are recorded the first time, and replayed from then on. If this fails or is
+        interrupted, the cache is as it was.
+        """
+        self._check_tokens(batch.tokens)
+        ends = {sequence: cache.end(sequence) for sequence in set(batch.sequences)}
+        step = cache.begin(batch)
+        try:
+            logits = self._compute(cache, step)
+        except BaseException:
+            for sequence, end in ends.items():
+                cache.remove(sequence, end)
+            raise
+        return _host(logits, len(batch.outputs), self.decoder.n_vocab).copy()
+
+    def plan(self, cache: Cache, batch: Batch) -> Plan:
+        """The recorded plan of a batch, to print, profile or watch. The batch is computed, too."""
+        self._check_tokens(batch.tokens)
+        return self._plan(cache, cache.begin(batch))
+
+    def _compute(self, cache: Cache, step: Step) -> Tensor | None:
+        if step.n_tokens > PADDED:
+            with looking(hooks=self.hooks):
+                return self.decoder(step)
+        if (plan := step.plans.get(self._hooks_key())) is None:
+            return self._plan(cache, step).output
+        plan.run()
+        return plan.output
+
+    def _plan(self, cache: Cache, step: Step) -> Plan:
+        with looking(hooks=self.hooks):
+            plan = record(self.decoder, step, arena=cache.arena)
+        plan.run = self.backend.compile(plan)
+        step.plans[self._hooks_key()] = plan
+        return plan
+
+    def _hooks_key(self) -> tuple[Any, ...]:
+        """What makes plans of one step differ. A plan keeps its hooks, and so their ids, alive."""
+        return tuple((pattern, id(hook)) for pattern, hook in self.hooks.items())
+
+    def _check_tokens(self, tokens: Sequence[int]) -> None:
+        n_vocab = self.decoder.n_vocab
+        if not len(tokens):
+            raise ShapeError("there are no tokens to compute: pass at least one")
+        for token in tokens:
+            if not 0 <= token < n_vocab:
+                raise UnsupportedError(
+                    f"token {token} is not in the vocabulary, whose ids go from 0 to {n_vocab - 1}"
+                )
+
+    def _hidden_point(self, index: int) -> str:
+        n_layer = self.config.n_layer
+        layer = index if index >= 0 else n_layer + 1 + index
+        if not 0 <= layer <= n_layer:
+            raise ShapeError(f"hidden state {index} does not exist: there are 0 to {n_layer}")
+        return f"blk.{layer - 1}.l_out" if layer else "inp_embd"
+
+    # ---- generating
+
+    def generate(
+        self,
+        prompt: Sequence[int],
+        *,
+        max_tokens: int = 128,
+        stop: Sequence[int] | None = None,
+        stream: bool = False,
+    ) -> Generation | Iterator[int]:
+        """Continue a prompt, always with the likeliest token.
+
+        Ends after `max_tokens`, or with one of the tokens `stop`, which by default are those that
+        the file says end a text. With `stream=True`, an iterator of tokens.
+        """
+        if isinstance(prompt, str):
+            raise UnsupportedError("text cannot be generated from yet: pass a list of token ids")
+        tokens = generate(self, prompt, max_tokens, stop)
+        return tokens if stream else tokens.finish()
+
+
+def _host(logits: Tensor | None, count: int, n_vocab: int) -> Floats:
+    """The first rows of the logits, on the host; the others pad the batch."""
+    if logits is None:
+        return np.zeros((0, n_vocab), np.float32)
+    return logits.numpy()[:count]
