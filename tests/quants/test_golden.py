@@ -1,4 +1,4 @@
-"""Every block format against the bytes that llama.cpp gives: decode to the bit, encode to the byte."""
+"""Every block format against llama.cpp: decode to the bit, encode to the byte."""
 
 from __future__ import annotations
 
