@@ -1,0 +1,230 @@
+"""Matrix products of every block format, beside what this machine can do at most.
+
+    python -m benchmarks.matmul                             all formats
+    python -m benchmarks.matmul Q4_0 Q6_K --cpu-time        on a machine that others use too
+
+For 512 tokens it gives GMAC/s, and the share of the peak of the instruction for dot products of
+bytes; for 1 token GB/s, and the share of the rate at which memory can be read. Both limits are
+measured in the same run, before and after, and the better one counts. Packing is from a file's
+bytes in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
+
+from llamapy import threads as pool
+from llamapy.backends.cpu import dots, eager, instructions, packing
+from llamapy.backends.cpu.formats import BLOCK_LAYOUTS, LAYOUTS
+from llamapy.backends.cpu.kernel import aligned_bytes, kernel
+from llamapy.backends.cpu.simd import (
+    bytes64,
+    copies,
+    ints16,
+    load_bytes64,
+    prefetch_once,
+    repeat_int,
+    store,
+)
+
+COLUMNS, ROWS, TOKENS = 2048, 4096, 512
+STREAMED = 200 << 20
+CHAINS = 16
+PIECE = 4096
+
+
+@intrinsic
+def many_dots(typing, sums, value):
+    """One dot product into each of 16 independent sums."""
+    kind = types.UniTuple(ints16, CHAINS)
+
+    def lower(context, builder, sig, args):
+        sums = [builder.extract_value(args[0], k) for k in range(CHAINS)]
+        sums = [dots.dot4(builder, each, args[1], args[1], 127) for each in sums]
+        return context.make_tuple(builder, kind, sums)
+
+    return kind(kind, bytes64), lower
+
+
+@intrinsic
+def add_up(typing, sums):
+    def lower(context, builder, sig, args):
+        total = instructions.constant(ints16.llvm, 0)
+        for k in range(CHAINS):
+            total = builder.add(total, builder.extract_value(args[0], k))
+        return total
+
+    return ints16(sums), lower
+
+
+@intrinsic
+def add_lines(typing, sums, address):
+    """Four lines of memory, each added to a sum of its own."""
+    kind = types.UniTuple(ints16, 4)
+
+    def lower(context, builder, sig, args):
+        sums = [builder.extract_value(args[0], k) for k in range(4)]
+        lines = [instructions.load(builder, args[1], ints16.llvm, 64 * k) for k in range(4)]
+        sums = [builder.add(each, line) for each, line in zip(sums, lines, strict=True)]
+        return context.make_tuple(builder, kind, sums)
+
+    return kind(kind, types.int64), lower
+
+
+@kernel("dot4_peak")
+def dot4_peak(out, first, last, thread):
+    value = load_bytes64(out)
+    sums = copies(repeat_int(0), 16)
+    for _ in range(first, last):
+        sums = many_dots(sums, value)
+    store(out + 64, add_up(sums))
+
+
+def reader(ahead: int):
+    """Reads memory from end to end, with or without asking for it ahead of time."""
+
+    @kernel(f"read_memory_{ahead}")
+    def read_memory(out, start, first, last, thread):
+        sums = copies(repeat_int(0), 4)
+        for piece in range(first, last):
+            at = start + piece * PIECE
+            for _ in range(PIECE // 256):
+                if ahead:
+                    for line in range(4):
+                        prefetch_once(at + ahead + 64 * line)
+                sums = add_lines(sums, at)
+                at += 256
+        store(out, sums[0] + sums[1] + sums[2] + sums[3])
+
+    return read_memory
+
+
+class Clock:
+    """Seconds of the wall, or of the processors shared among the threads."""
+
+    def __init__(self, cpu_time: bool, seconds: float) -> None:
+        self.cpu_time, self.seconds = cpu_time, seconds
+
+    def best(self, work, threads: int) -> float:
+        now = time.process_time if self.cpu_time else time.perf_counter
+        share = threads if self.cpu_time else 1
+        work()
+        least, end = float("inf"), time.perf_counter() + self.seconds
+        while time.perf_counter() < end or least == float("inf"):
+            start = now()
+            work()
+            least = min(least, (now() - start) / share)
+        return least
+
+
+def split(call, count: int, threads: int):
+    """The work, one part for each thread."""
+    return lambda: pool.run(call, count, grain=-(-count // threads), threads=threads)
+
+
+def limits(clock: Clock, threads: int) -> dict[str, float]:
+    """GMAC/s of the dot product, GB/s of reading."""
+    scratch = np.zeros(4096, np.uint8)
+    memory = aligned_bytes(STREAMED)
+    memory[:] = 1
+    rounds, pieces = 400_000, STREAMED // PIECE
+    peak = clock.best(split(dot4_peak.bind(scratch), rounds * threads, threads), threads)
+    read = min(
+        clock.best(split(reader(ahead).bind(scratch, memory), pieces, threads), threads)
+        for ahead in (0, 4096, 8192, 16384)
+    )
+    return {
+        "gmacs": rounds * threads * CHAINS * 64 / peak / 1e9,
+        "gbs": STREAMED / read / 1e9,
+    }
+
+
+def weights(layout, rows: int) -> np.ndarray:
+    """Any bytes, but scales that are numbers."""
+    packed = aligned_bytes(layout.packed_bytes(rows, COLUMNS))
+    some = np.random.default_rng(0).integers(0, 60, 1 << 16, dtype=np.uint8)
+    packed[:] = np.resize(some, packed.size)
+    return packed
+
+
+def measure(layout, clock: Clock, threads: int) -> dict[str, float]:
+    rng = np.random.default_rng(0)
+    result = {}
+    for tokens in (TOKENS, 1):
+        rows = ROWS
+        if tokens == 1:
+            rows = int(STREAMED * 8 / layout.bits_per_weight() / COLUMNS) // 16 * 16
+        packed = weights(layout, rows)
+        x = eager.prepare(layout, rng.standard_normal((tokens, COLUMNS)).astype(np.float32))
+        out = np.empty((tokens, rows), np.float32)
+        call = eager.bind(layout, packed, x, out)
+        if tokens == 1:
+            seconds = clock.best(split(call, rows // 16, threads), threads)
+            result["gbs"] = packed.size / seconds / 1e9
+        else:
+            grain = max(1, eager.BYTES_PER_PIECE * (rows // 16) // packed.size)
+            seconds = clock.best(
+                lambda call=call, rows=rows, grain=grain: pool.run(
+                    call, rows // 16, grain=grain, threads=threads
+                ),
+                threads,
+            )
+            result["gmacs"] = tokens * rows * COLUMNS / seconds / 1e9
+    result["packs"] = packing_rate(layout, clock, threads)
+    return result
+
+
+def packing_rate(layout, clock: Clock, threads: int) -> float:
+    """GB/s of a file's bytes, into memory that is there already."""
+    row_bytes = COLUMNS // layout.columns * layout.file_bytes
+    rows = (16 << 20) // row_bytes // 16 * 16
+    raw = np.random.default_rng(0).integers(0, 256, (rows, row_bytes), dtype=np.uint8)
+    packed = weights(layout, rows)
+    seconds = clock.best(
+        lambda: packing.pack(layout, raw, COLUMNS, out=packed, threads=threads), threads
+    )
+    return raw.size / seconds / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("formats", nargs="*", default=[*BLOCK_LAYOUTS, "F16", "BF16", "F32"])
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--seconds", type=float, default=0.3, help="for each figure")
+    parser.add_argument("--cpu-time", action="store_true", help="as if nobody else were there")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    clock = Clock(options.cpu_time, options.seconds)
+    most = {threads: limits(clock, threads) for threads in options.threads}
+    rows = {}
+    for name in options.formats:
+        layout = LAYOUTS[name]
+        rows[name] = {threads: measure(layout, clock, threads) for threads in options.threads}
+    for threads in options.threads:
+        again = limits(clock, threads)
+        most[threads] = {key: max(value, again[key]) for key, value in most[threads].items()}
+    if options.json:
+        print(json.dumps({"limits": most, "formats": rows}))
+        return
+    for threads in options.threads:
+        limit = most[threads]
+        print(f"{threads} threads: {limit['gmacs']:.0f} GMAC/s, {limit['gbs']:.1f} GB/s at most")
+        print("format   file  packed   GMAC/s  of peak    GB/s  of read   packs GB/s")
+        for name, figures in rows.items():
+            got, layout = figures[threads], LAYOUTS[name]
+            share = [100 * got[key] / limit[key] for key in ("gmacs", "gbs")]
+            print(
+                f"{name:8s} {layout.file_bytes * 8 / layout.columns:6.3f} "
+                f"{layout.bits_per_weight():6.3f} {got['gmacs']:8.0f} {share[0]:6.0f} % "
+                f"{got['gbs']:8.1f} {share[1]:6.0f} % {got['packs']:8.1f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+# mypy: check-untyped-defs=False
+"""Matrix products: weights in their layout, activations as bytes or as float32.
+
+    kernel(out, out_row, weights, x, columns, rows, tokens, first, last, thread)
+
+writes out[token, row], or adds to it, for the groups of 16 rows from `first` to `last`. Tokens of
+`out` are `out_row` bytes apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .kernel import Kernel, device, kernel, once
+from .layouts import ROWS, UNIT, Layout
+from .quantize_activations import unit_bytes
+from .simd import copies, load_halves16, repeat_float, stream_ahead, widen
+from .tiles import tile_store, unit_product, unit_product_float
+
+
+@once
+def block_parts(layout: type[Layout]) -> tuple[Any, Any, Any]:
+    """head(at), scales(d, at), minimums(d, m, at): what the codes of a block are to be scaled with.
+
+    `head` gives the block's d and m, `scales` and `minimums` tuples with one register for each part
+    of the unit at `at`.
+    """
+    scale, minimum, heads = layout.scale, layout.minimum, len(layout.heads)
+
+    @device
+    def no_head(at):
+        return repeat_float(1.0), repeat_float(0.0)
+
+    @device
+    def one_head(at):
+        return widen(load_halves16(at)), repeat_float(0.0)
+
+    @device
+    def two_heads(at):
+        return widen(load_halves16(at)), widen(load_halves16(at + 2 * ROWS))
+
+    @device
+    def one_scale(d, at):
+        return (scale(d, at, 0),)
+
+    @device
+    def two_scales(d, at):
+        return scale(d, at, 0), scale(d, at, 1)
+
+    @device
+    def one_minimum(d, m, at):
+        return (minimum(d, m, at, 0),)
+
+    @device
+    def two_minimums(d, m, at):
+        return minimum(d, m, at, 0), minimum(d, m, at, 1)
+
+    head = (no_head, one_head, two_heads)[heads]
+    if layout.parts == 1:
+        return head, one_scale, one_minimum
+    return head, two_scales, two_minimums
+
+
+@once
+def product(layout: type[Layout], tokens: int, streamed: bool) -> Any:
+    """product(weights, x, blocks): the sums of 16 rows for each token of a tile of bytes.
+
+    `streamed` weights are fetched ahead of their use, and not kept: they are read once.
+    """
+    head, scales, minimums = block_parts(layout)
+    multiply = unit_product(layout, tokens)
+    head_size, unit_size, codes_at = layout.head_size(), layout.unit_size(), layout.codes_at()
+    units, x_size = layout.units(), unit_bytes(tokens)
+    lines = -(-unit_size // 64) if streamed else 0
+
+    @device
+    def multiply_rows(weights, x, blocks):
+        sums = copies(repeat_float(0.0), tokens)
+        for _ in range(blocks):
+            d, m = head(weights)
+            weights += head_size
+            for _ in range(units):
+                stream_ahead(weights, lines)
+                each, low = scales(d, weights), minimums(d, m, weights)
+                sums = multiply(sums, weights + codes_at, x, each, low)
+                weights += unit_size
+                x += x_size
+        return sums
+
+    return multiply_rows
+
+
+@once
+def float_product(layout: type[Layout], tokens: int, streamed: bool) -> Any:
+    """product(weights, x, row_bytes, tokens, blocks): the same of float32 rows."""
+    head, scales, minimums = block_parts(layout)
+    multiply = unit_product_float(layout, tokens)
+    head_size, unit_size, codes_at = layout.head_size(), layout.unit_size(), layout.codes_at()
+    units = layout.units()
+    lines = -(-unit_size // 64) if streamed else 0
+
+    @device
+    def multiply_rows(weights, x, row_bytes, count, blocks):
+        sums = copies(repeat_float(0.0), tokens)
+        for _ in range(blocks):
+            d, m = head(weights)
+            weights += head_size
+            for _ in range(units):
+                stream_ahead(weights, lines)
+                each, low = scales(d, weights), minimums(d, m, weights)
+                sums = multiply(sums, weights + codes_at, x, row_bytes, count, each, low)
+                weights += unit_size
+                x += 4 * UNIT
+        return sums
+
+    return multiply_rows
+
+
+@once
+def matmul(layout: type[Layout], tile: int, *, streamed: bool, adds: bool = False) -> Kernel:
+    """The product with activations as bytes in tiles of so many tokens."""
+    multiply, put = product(layout, tile, streamed), tile_store(tile, adds)
+    block_columns, block_size = layout.columns, layout.block_size()
+    x_size = unit_bytes(tile)
+
+    @kernel(_name("matmul", layout, tile, streamed, adds))
+    def matmul(out, out_row, weights, x, columns, rows, tokens, first, last, thread):
+        blocks = columns // block_columns
+        for token in range(0, tokens, tile):
+            for group in range(first, last):
+                sums = multiply(weights + group * blocks * block_size, x, blocks)
+                put(out + 64 * group, out_row, sums, tokens - token, rows - ROWS * group)
+            x += columns // UNIT * x_size
+            out += tile * out_row
+
+    return matmul
+
+
+@once
+def float_matmul(layout: type[Layout], tile: int, *, streamed: bool, adds: bool = False) -> Kernel:
+    """The product with float32 activations, `x_row` bytes apart: nothing is rounded to bytes."""
+    multiply, put = float_product(layout, tile, streamed), tile_store(tile, adds)
+    block_columns, block_size = layout.columns, layout.block_size()
+
+    @kernel(_name("float_matmul", layout, tile, streamed, adds))
+    def matmul(out, out_row, weights, x, x_row, columns, rows, tokens, first, last, thread):
+        blocks = columns // block_columns
+        for token in range(0, tokens, tile):
+            for group in range(first, last):
+                at, count = weights + group * blocks * block_size, tokens - token
+                sums = multiply(at, x, x_row, count, blocks)
+                put(out + 64 * group, out_row, sums, count, rows - ROWS * group)
+            x += tile * x_row
+            out += tile * out_row
+
+    return matmul
+
+
+def _name(kind: str, layout: type[Layout], tile: int, streamed: bool, adds: bool) -> str:
+    marks = [kind, layout.__name__, str(tile)]
+    return "_".join(marks + ["streamed"] * streamed + ["adds"] * adds)
