@@ -8,19 +8,15 @@ our bytes with those of llama.cpp's quantizers, over all golden matrices.
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
-from pathlib import Path
 
 import numpy as np
 
 from llamapy import quants
 
-ROOT = Path(__file__).parent.parent
+from .pages import ROOT, print_or_write
+
 DATA = ROOT / "tests" / "data" / "quants"
-PAGE = ROOT / "docs" / "formats.md"
-BEGIN, END = "<!-- table: python -m benchmarks.formats --write -->", "<!-- end of table -->"
 
 
 def nmse(rows: np.ndarray, got: np.ndarray) -> float:
@@ -75,21 +71,5 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def replace_table(page: str, new: str) -> str:
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if not pattern.search(page):
-        raise SystemExit(f"{PAGE} has no table between {BEGIN!r} and {END!r}")
-    return pattern.sub(lambda _: f"{BEGIN}\n\n{new}\n\n{END}", page)
-
-
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--write", action="store_true", help="put it into docs/formats.md")
-    if options.parse_args().write:
-        PAGE.write_text(replace_table(PAGE.read_text(), table()))
-    else:
-        print(table())
-
-
 if __name__ == "__main__":
-    main()
+    print_or_write(__doc__ or "", "formats", ROOT / "docs" / "formats.md", table)

@@ -66,8 +66,7 @@ class KV:
     ) -> Tensor:
         """Remember the new keys and values, and let every query attend to what it may see."""
         table = step.tables[self.window]
-        ops.store(k, self.k, table.slots)
-        ops.store(v, self.v, table.slots)
+        self.store(k, v, table.slots)
         return ops.attend(
             q,
             self.k,
@@ -86,6 +85,11 @@ class KV:
             window=self.window,
             softcap=softcap,
         )  # [n, h, value_dim]
+
+    def store(self, k: Tensor, v: Tensor, slots: Tensor) -> None:
+        """Keep the keys and values of new tokens."""
+        ops.store(k, self.k, slots)
+        ops.store(v, self.v, slots)
 
     def copy_cells(self, sources: Tensor, targets: Tensor) -> None:
         """Copy what some cells remember to others."""

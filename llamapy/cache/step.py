@@ -108,6 +108,7 @@ class Step:
     tables: dict[int | None, TableStep]
     states: Sequence[Any]
     plans: dict[Any, Plan] = field(default_factory=dict)
+    encoded: Any = None  # what a decoder attends to beside its own past
 
     @property
     def n_tokens(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache import Batch
 from ..errors import ShapeError
+from ..models import EncoderDecoder
 
 if TYPE_CHECKING:
     from .model import Model
@@ -51,6 +52,9 @@ class Generation(Iterator[int]):
         n_ctx = min(model.n_ctx, len(prompt) + max_tokens)
         cache = model.cache(n_ctx)
         started = time.perf_counter()
+        if isinstance(model.decoder, EncoderDecoder):
+            model.encode(cache, prompt)
+            prompt = [model.decoder.start(model.metadata)]
         # all but the last piece of a long prompt give no logits
         pieces = [prompt[i : i + cache.n_batch] for i in range(0, len(prompt), cache.n_batch)]
         for piece in pieces[:-1]:

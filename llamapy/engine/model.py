@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from .. import backends
 from ..backends import Backend
 from ..cache import PADDED, Batch, Cache, Step, padded
+from ..cache.encoded import EncodedCache
+from ..cache.whole import WholeCache
 from ..errors import LlamapyError, ShapeError, UnsupportedError
-from ..models import Decoder
+from ..models import Decoder, Encoder, EncoderDecoder
 from ..ops import Hook, looking
 from ..plan import Plan, record
 from ..tensor import Tensor
+from .embed import embed
 from .generate import Generation, generate
 
 Floats = NDArray[np.float32]
@@ -27,6 +30,7 @@ class Output:
     """What a forward pass gave. `out["blk.3.ffn_out"]` is a point that was captured."""
 
     logits: Floats  # [n, V]: of all tokens, the last, or none
+    embeddings: Floats  # [n, E]: an encoder's, of all tokens
     hidden: dict[int, Floats] = field(default_factory=dict)  # [n, E] each
     captured: dict[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -120,8 +124,8 @@ class Model:
         `pad` says which sizes batches are brought to, so that few plans serve all.
         """
         decoder = self.decoder
-        return Cache(
-            [decoder.state(index) for index in range(decoder.config.n_layer)],
+        return decoder.Memory(
+            decoder.states(),
             decoder.backend,
             n_ctx=n_ctx or self.n_ctx,
             n_sequences=n_sequences,
@@ -136,6 +140,7 @@ class Model:
         self,
         tokens: Sequence[int],
         *,
+        encoder_tokens: Sequence[int] | None = None,
         logits: str = "last",
         hidden: Sequence[int] = (),
         capture: Sequence[str] = (),
@@ -144,30 +149,35 @@ class Model:
 
         `hidden[i]` is what layer i gets, so 0 is the embeddings and the number of layers what the
         last one gives; negative numbers count from there. `capture` takes names, or patterns.
+        `encoder_tokens` are what the decoder of a model such as T5 attends to.
         """
-        self._check_tokens(tokens)
-        n = len(tokens)
+        self.check_tokens(tokens)
+        n = max(len(tokens), len(encoder_tokens or ()))
         cache = self.cache(n, n_batch=n, pad=int)
         points = {i: self._hidden_point(i) for i in hidden}
         names = (*capture, *points.values())
-        step = cache.begin(Batch.of(tokens, logits=logits))
+        is_encoder = isinstance(self.decoder, Encoder)
+        batch = Batch.of(tokens, logits="all" if is_encoder else logits)
         with looking(names, self.hooks) as look:
-            result = self.decoder(step)
+            if encoder_tokens is not None:
+                self._encode(cache, encoder_tokens)
+            result = self.decoder(cache.begin(batch))
         look.check_all_met()
-        count = {"all": n, "last": 1, "none": 0}[logits]
+        given = _host(result, len(batch.outputs), self._n_given)
         return Output(
-            _host(result, count, self.decoder.n_vocab),
+            np.zeros((0, self.decoder.n_vocab), np.float32) if is_encoder else given,
+            given if is_encoder else np.zeros((0, self.config.n_embd), np.float32),
             {i: look.seen[point] for i, point in points.items()},
             look.seen,
         )
 
     def run(self, cache: Cache, batch: Batch) -> Floats:
-        """The logits of a batch's outputs [outputs, V]; the cache remembers the batch.
+        """The logits, or embeddings, of a batch's outputs; the cache remembers the batch.
 
         Small batches are recorded the first time, and replayed from then on. If this fails or is
         interrupted, the cache is as it was.
         """
-        self._check_tokens(batch.tokens)
+        self.check_tokens(batch.tokens)
         ends = {sequence: cache.end(sequence) for sequence in set(batch.sequences)}
         step = cache.begin(batch)
         try:
@@ -176,11 +186,49 @@ class Model:
             for sequence, end in ends.items():
                 cache.remove(sequence, end)
             raise
-        return _host(logits, len(batch.outputs), self.decoder.n_vocab).copy()
+        return _host(logits, len(batch.outputs), self._n_given).copy()
+
+    def encode(self, cache: Cache, tokens: Sequence[int], sequence: int = 0) -> Floats:
+        """Read a source with the encoder of a model such as T5; its decoder begins anew.
+
+        The cache remembers for all layers what a sequence's decoder attends to. Returns the
+        encoder's embeddings [n, E].
+        """
+        with looking(hooks=self.hooks):
+            return self._encode(cache, tokens, sequence).numpy().copy()
+
+    def _encode(self, cache: Cache, tokens: Sequence[int], sequence: int = 0) -> Tensor:
+        decoder = self.decoder
+        if not isinstance(decoder, EncoderDecoder) or not isinstance(cache, EncodedCache):
+            raise UnsupportedError(
+                f"{type(decoder).__name__} has no encoder beside its decoder: pass tokens alone"
+            )
+        self.check_tokens(tokens)
+        n, encoder = len(tokens), decoder.encoder
+        whole = encoder.Memory(
+            encoder.states(), self.backend, n_ctx=n, n_batch=n, reach=encoder.reach, pad=int
+        )
+        step, slots = whole.begin(Batch.of(tokens, logits="all")), cache.open(n, sequence)
+        try:
+            return decoder.encode(step, cache.states, slots)
+        except BaseException:
+            cache.remove(sequence)
+            raise
+
+    def embed(
+        self, texts: Sequence[int] | Sequence[Sequence[int]], pooling: str | None = None
+    ) -> Floats:
+        """One embedding for each text, [n, E]: token ids of one, or of several.
+
+        `pooling` is mean, cls (the first token's), last, rank (scores of a classifier) or none (all
+        tokens' of one text); by default, what the file says. A decoder's embeddings are what its
+        last norm gives.
+        """
+        return embed(self, texts, pooling)
 
     def plan(self, cache: Cache, batch: Batch) -> Plan:
         """The recorded plan of a batch, to print, profile or watch. The batch is computed, too."""
-        self._check_tokens(batch.tokens)
+        self.check_tokens(batch.tokens)
         return self._plan(cache, cache.begin(batch))
 
     def _compute(self, cache: Cache, step: Step) -> Tensor | None:
@@ -203,7 +251,14 @@ class Model:
         """What makes plans of one step differ. A plan keeps its hooks, and so their ids, alive."""
         return tuple((pattern, id(hook)) for pattern, hook in self.hooks.items())
 
-    def _check_tokens(self, tokens: Sequence[int]) -> None:
+    @property
+    def _n_given(self) -> int:
+        """How many numbers the model gives for a token: logits, or those of an embedding."""
+        decoder = self.decoder
+        return self.config.n_embd if isinstance(decoder, Encoder) else decoder.n_vocab
+
+    def check_tokens(self, tokens: Sequence[int]) -> None:
+        """Refuse what is not in the vocabulary, and nothing at all."""
         n_vocab = self.decoder.n_vocab
         if not len(tokens):
             raise ShapeError("there are no tokens to compute: pass at least one")
@@ -214,7 +269,7 @@ class Model:
                 )
 
     def _hidden_point(self, index: int) -> str:
-        n_layer = self.config.n_layer
+        n_layer = len(self.decoder.layers)
         layer = index if index >= 0 else n_layer + 1 + index
         if not 0 <= layer <= n_layer:
             raise ShapeError(f"hidden state {index} does not exist: there are 0 to {n_layer}")
@@ -237,6 +292,11 @@ class Model:
         """
         if isinstance(prompt, str):
             raise UnsupportedError("text cannot be generated from yet: pass a list of token ids")
+        if issubclass(self.decoder.Memory, WholeCache):
+            raise UnsupportedError(
+                f"{type(self.decoder).__name__} sees a sequence as a whole, and does not continue "
+                f"it token by token: forward gives what it computes for each token"
+            )
         tokens = generate(self, prompt, max_tokens, stop)
         return tokens if stream else tokens.finish()
 

@@ -7,28 +7,30 @@ import importlib
 import pkgutil
 
 from ..errors import UnsupportedError
+from ._aliases import ALIASES, UNDERSCORED
 from ._decoder import Decoder
+from ._encoder import Encoder, EncoderDecoder
 
 
 def architectures() -> list[str]:
-    """The architectures that there are: the folder is the list."""
-    return sorted(
-        module.name.replace("_", "-")
-        for module in pkgutil.iter_modules(__path__)
-        if not module.name.startswith("_")
-    )
+    """The architectures that there are, as GGUF spells them: the folder is the list."""
+    spelled = {_file_name(name): name for name in UNDERSCORED}
+    files = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
+    return sorted([*(spelled.get(file, file.replace("_", "-")) for file in files), *ALIASES])
 
 
 def find(architecture: str) -> type[Decoder]:
-    """The class of an architecture, from the file of its name."""
-    if architecture not in architectures():
+    """The class of an architecture, from the file of its name; `-` and `_` are alike."""
+    files = {_file_name(name): ALIASES.get(name, name) for name in architectures()}
+    file = files.get(_file_name(architecture))
+    if file is None:
         near = difflib.get_close_matches(architecture, architectures(), 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UnsupportedError(
             f"llamapy has no architecture {architecture!r}{hint}: it has "
             f"{', '.join(architectures())}; a class of your own can be passed as model="
         )
-    module = importlib.import_module(f"{__name__}.{architecture.replace('-', '_')}")
+    module = importlib.import_module(f"{__name__}.{_file_name(file)}")
     return next(
         value
         for value in vars(module).values()
@@ -38,4 +40,8 @@ def find(architecture: str) -> type[Decoder]:
     )
 
 
-__all__ = ["Decoder", "architectures", "find"]
+def _file_name(architecture: str) -> str:
+    return architecture.replace("-", "_")
+
+
+__all__ = ["Decoder", "Encoder", "EncoderDecoder", "architectures", "find"]

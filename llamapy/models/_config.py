@@ -14,11 +14,14 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ..errors import FormatError, UnsupportedError
+from ..nn.moe import router_kind
 
 C = TypeVar("C", bound="Config")
 _REQUIRED: Any = object()
@@ -32,6 +35,11 @@ def key(name: str, default: Any = _REQUIRED) -> Any:
 def layer_key(name: str, default: Any = _REQUIRED) -> Any:
     """A value that each layer may have its own of."""
     return field(metadata={"key": name, "default": default, "each": True})
+
+
+def list_key(name: str, default: Any = _REQUIRED) -> Any:
+    """Several values of the whole model."""
+    return field(metadata={"key": name, "default": default, "several": True})
 
 
 def expect(name: str, value: Any) -> Any:
@@ -95,8 +103,18 @@ def _value(
             f"{name} is {value!r} in this file, and this architecture is computed with "
             f"{f.metadata['expected']!r}: it would be another model, so it is not loaded"
         )
+    if f.metadata.get("several"):
+        hint = typing.get_args(hint)[0]
+        return tuple(_typed(item, hint, name) for item in np.ravel(value).tolist())
     if f.metadata.get("each") and not isinstance(value, (int, float, str, bool)):
-        return tuple(_typed(item, hint, name) for item in value)
+        items = value.tolist() if hasattr(value, "tolist") else value  # a file gives NumPy's
+        n_layer = getattr(so_far, "n_block", 0) - getattr(so_far, "n_nextn", 0)
+        if len(items) < n_layer:
+            raise FormatError(
+                f"there are {len(items)} values for {n_layer} layers: convert the model again",
+                field=name,
+            )
+        return tuple(_typed(item, hint, name) for item in items)
     return _typed(value, hint, name)
 
 
@@ -113,20 +131,35 @@ def _typed(value: Any, hint: Any, name: str) -> Any:
     return value
 
 
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value
+
+
 @dataclass(frozen=True)
 class DecoderConfig(Config):
     """What every decoder has."""
 
-    n_layer: int = key("block_count")
+    n_block: int = key("block_count")
+    n_nextn: int = key("nextn_predict_layers", 0)
     n_ctx: int = key("context_length")
     n_embd: int = key("embedding_length")
     n_ff: int = layer_key("feed_forward_length")
     n_head: int = layer_key("attention.head_count")
     n_head_kv: int = layer_key("attention.head_count_kv", lambda c: c.n_head)
-    head_dim: int = key("attention.key_length", lambda c: c.n_embd // c.n_head)
+    head_dim: int = key("attention.key_length", lambda c: c.n_embd // _first(c.n_head))
     value_dim: int = key("attention.value_length", lambda c: c.head_dim)
     norm_eps: float = key("attention.layer_norm_rms_epsilon")
     causal: bool = expect("attention.causal", True)
+
+    @property
+    def n_layer(self) -> int:
+        """The layers of a forward pass: without those behind them that guess further tokens."""
+        return self.n_block - self.n_nextn
+
+    @property
+    def blocks(self) -> Sequence[int]:
+        """The file's blocks in the order in which they are computed: a layer for each."""
+        return range(self.n_layer)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -161,3 +194,54 @@ class RopeConfig(DecoderConfig):
     @property
     def sizes(self) -> dict[str, int]:
         return {**super().sizes, "R": self.rope_dim}
+
+
+@dataclass(frozen=True)
+class ExpertsConfig(DecoderConfig):
+    """A decoder that may have experts. Where a file has a key that is constant here, override."""
+
+    n_expert: int = key("expert_count", 0)
+    n_expert_used: int = key("expert_used_count", 0)
+    n_ff_expert: int = layer_key("expert_feed_forward_length", lambda c: c.n_ff)
+    n_expert_groups: int = key("expert_group_count", 1)
+    n_expert_groups_used: int = key("expert_group_used_count", 1)
+    expert_gating: int = constant(1)  # a number of nn.moe.ROUTERS
+    expert_norm: bool = constant(True)
+    expert_scale: float = expect("expert_weights_scale", 1.0)
+
+    def __post_init__(self) -> None:
+        router_kind(self.expert_gating)
+        if self.n_expert and not 1 <= self.n_expert_used <= self.n_expert:
+            raise FormatError(
+                f"a token cannot go to {self.n_expert_used} of {self.n_expert} experts: the file "
+                f"is damaged, convert it again",
+                field="expert_used_count",
+            )
+        groups, used = self.n_expert_groups, self.n_expert_groups_used
+        if groups > 1 and (self.n_expert % groups or not 1 <= used <= groups):
+            raise FormatError(
+                f"{self.n_expert} experts cannot be {groups} groups of which {used} count: the "
+                f"file is damaged, convert it again",
+                field="expert_group_count",
+            )
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        letters = {**super().sizes, "X": self.n_expert, "M": self.n_ff_expert}
+        return {letter: size for letter, size in letters.items() if not isinstance(size, tuple)}
+
+
+@dataclass(frozen=True)
+class StatedExpertsConfig(ExpertsConfig):
+    """What the files of later mixtures say about their routers."""
+
+    expert_gating: int = key("expert_gating_func", 2)
+    expert_norm: bool = key("expert_weights_norm", False)
+    expert_scale: float = key("expert_weights_scale", 1.0)
+
+
+def one_of_used(c: Any) -> Any:
+    """The default of some for the size of an expert: all that a token goes to are as one block."""
+    used = max(1, c.n_expert_used)
+    each = isinstance(c.n_ff, tuple)
+    return tuple(n // used for n in c.n_ff) if each else c.n_ff // used

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from .. import ops
-from ..cache import KV, Ints, Step, causal
+from ..cache import KV, Cache, Ints, Step, causal
 from ..errors import UnsupportedError
 from ..nn import Block, Embedding, Linear, Names, RMSNorm, Rope, bind, block, w
 from ..nn import rope as frequencies
+from ..nn.weights import Declared, declared
 from ..ops import Op, scope, see
 from ..tensor import Tensor
 from ._config import DecoderConfig, RopeConfig
@@ -30,6 +32,8 @@ class Decoder:
     Config: ClassVar[type[DecoderConfig]] = DecoderConfig
     Layer: ClassVar[type[Block]]
     Ends: ClassVar[type[Block]] = Ends
+    Memory: ClassVar[type[Cache]] = Cache
+    prefix: ClassVar[str] = "blk."  # of its layers' tensors
     ignores: ClassVar[Sequence[str]] = ()  # tensors that are left alone on purpose
 
     def __init__(
@@ -44,17 +48,27 @@ class Decoder:
         self.backend = names.backend
         self.n_ctx = n_ctx or self.config.n_ctx
         self.ends: Any = bind(self.Ends, names, self.config)
-        self.layers: list[Any] = []
-        for index in range(self.config.n_layer):
-            layer = bind(self.Layer, names, self.config.at(index), f"blk.{index}.")
+        bound: dict[int, Any] = {}
+        for number in sorted({*self.config.blocks}):
+            path = f"{self.prefix}{number}."
+            config = self.config.at(number)
+            bound[number] = bind(self.layer_type(config, number), names, config, path)
+        # a block that is computed several times has its weights once
+        self.layers: list[Any] = [copy.copy(bound[number]) for number in self.config.blocks]
+        for index, layer in enumerate(self.layers):
             layer.index = index
-            self.layers.append(layer)
-        names.check_all_used(architecture, self.ignores)
-        self.output = self.ends.output or self.ends.token_embd.as_output()
+        c = self.config
+        behind = [f"blk.{number}.*" for number in range(c.n_layer, c.n_block)]
+        names.check_all_used(architecture, [*self.ignores, *behind])
+        self.output: Any = self.make_output()
         self.setup()
 
     def setup(self) -> None:
         """Compute once what the forward pass needs: frequencies, slopes."""
+
+    def make_output(self) -> Linear | None:
+        """The projection to the vocabulary."""
+        return self.ends.output or self.ends.token_embd.as_output()
 
     def weights(self) -> dict[str, Tensor]:
         """All tensors by their names in the file."""
@@ -66,6 +80,25 @@ class Decoder:
         return self.ends.token_embd.weight.shape[0]
 
     # ---- what an architecture says
+
+    @classmethod
+    def layer_type(cls, config: Any, number: int) -> type[Block]:
+        """The kind of a block of the file, by the Config of its layer: where not all are alike."""
+        return cls.Layer
+
+    @classmethod
+    def declares(cls, config: Any) -> Iterator[tuple[Declared, dict[str, int]]]:
+        """All tensors of this architecture, each with the sizes of its letters."""
+        yield from ((tensor, config.sizes) for tensor in declared(cls.Ends))
+        for number in sorted({*config.blocks}):
+            own = config.at(number)
+            layer = cls.layer_type(own, number)
+            for tensor in declared(layer, f"{cls.prefix}{number}."):
+                yield tensor, own.sizes
+
+    def states(self) -> list[Any]:
+        """What all layers remember, and what the model remembers beside them."""
+        return [self.state(index) for index in range(len(self.layers))]
 
     def embed(self, step: Step) -> Tensor:
         """The first hidden state of each token."""
@@ -101,7 +134,7 @@ class Decoder:
         """The logits of the step's outputs; None if it has none."""
         step.begin()
         x = see("inp_embd", self.embed(step))  # [T, E]
-        for index, (layer, cache) in enumerate(zip(self.layers, step.states, strict=True)):
+        for index, (layer, cache) in enumerate(zip(self.layers, step.states, strict=False)):
             with scope(f"blk.{index}."):
                 x = see("l_out", self.layer(x, layer, cache, step))  # [T, E]
         if not step.outputs.size:
@@ -132,10 +165,10 @@ class RopeDecoder(Decoder):
     def setup(self) -> None:
         self.rope = self.make_rope(self.config.rope_base)
 
-    def make_rope(self, base: float) -> Rope:
-        """The rotation with this base, scaled as the file says."""
+    def make_rope(self, base: float, dim: int | None = None) -> Rope:
+        """The rotation with this base, scaled as the file says; of `dim` values of each head."""
         c = self.config
-        values = frequencies.plain(c.rope_dim, base)
+        values = frequencies.plain(dim or c.rope_dim, base)
         if (factors := self._factors()) is not None:
             values = frequencies.divided(values, factors.numpy())
         magnitude = c.rope_attn_factor
@@ -146,7 +179,7 @@ class RopeDecoder(Decoder):
             case "linear" | "longrope":
                 values = frequencies.linear(values, factor)
             case "yarn":
-                magnitude *= frequencies.yarn_magnitude(factor, c.yarn_log_multiplier)
+                magnitude *= self.yarn_magnitude(factor)
                 values = frequencies.yarn(
                     values,
                     base,
@@ -163,9 +196,15 @@ class RopeDecoder(Decoder):
                 )
         return Rope(self.rotation, values, self.backend, magnitude=magnitude)
 
+    def yarn_magnitude(self, factor: float) -> float:
+        """How much YaRN enlarges queries and keys."""
+        return frequencies.yarn_magnitude(factor, self.config.yarn_log_multiplier)
+
     def _factors(self) -> Tensor | None:
         """What the file divides frequencies by, for the context that the model is loaded with."""
         ends = self.ends
+        if not isinstance(ends, RopeEnds):
+            return None
         if ends.rope_freqs is not None:
             return ends.rope_freqs
         is_long = self.n_ctx > self.config.n_ctx_original

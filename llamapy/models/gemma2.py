@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import ops
-from ..cache import KV, Step
-from ..nn import GeGLU, RMSNorm, block, group, w
+from ..cache import Step
+from ..nn import GeGLU, RMSNorm, Rope, block, group, w
 from ..ops import see
 from ..tensor import Tensor
-from . import llama
-from ._config import expect, key
+from . import _windows, llama
+from ._config import key, layer_key
 
 
 @dataclass(frozen=True)
-class Config(llama.Config):
+class Config(_windows.Config):
     """Scores and logits are capped; every second layer, from the first on, sees a window."""
 
-    attn_softcap: float = key("attn_logit_softcapping", 50.0)
-    final_softcap: float = key("final_logit_softcapping", 30.0)
     window: int = key("attention.sliding_window", 4096)
-    window_pattern: int = expect("attention.sliding_window_pattern", 2)
+    window_pattern: int | bool = layer_key("attention.sliding_window_pattern", 2)
+    attn_softcap: float | None = key("attn_logit_softcapping", 50.0)
+    final_softcap: float = key("final_logit_softcapping", 30.0)
 
     @property
     def attn_scale(self) -> float:
@@ -39,15 +39,13 @@ class Layer(llama.Layer):
     post_ffw_norm: RMSNorm = w("E")
 
 
-class Gemma2(llama.Llama):
+class Gemma2(_windows.WindowedLlama):
     """Tied embeddings, rope over halves."""
 
     Config, Layer, rotation = Config, Layer, ops.rope_halves
 
-    def state(self, index: int) -> KV:
-        c = self.config
-        window = c.window if index % c.window_pattern == 0 else None
-        return KV(c.n_head_kv, c.head_dim, window=window)
+    def make_window_rope(self) -> Rope:
+        return self.make_rope(self.config.window_rope_base, self.config.window_rope_dim)
 
     def embed(self, step: Step) -> Tensor:
         return see("inp_scaled", ops.scale(super().embed(step), by=self.config.n_embd**0.5))
@@ -62,4 +60,5 @@ class Gemma2(llama.Llama):
         return cache.attend(q, k, v, step, scale=c.attn_scale, softcap=c.attn_softcap)
 
     def head(self, x: Tensor) -> Tensor:
-        return ops.softcap(super().head(x), cap=self.config.final_softcap)
+        logits, cap = super().head(x), self.config.final_softcap  # [O, V]
+        return ops.softcap(logits, cap=cap) if cap else logits

@@ -6,38 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..cache import Step
-from ..errors import FormatError
 from ..nn import Block, FusedQKV, Linear, RMSNorm, SplitQKV, SwiGLU, SwiGLUExperts, block, group, w
 from ..ops import see
 from ..tensor import Tensor
-from ._config import RopeConfig, expect, key
+from ._config import ExpertsConfig, RopeConfig
 from ._decoder import RopeDecoder
 
 
 @dataclass(frozen=True)
-class Config(RopeConfig):
+class Config(ExpertsConfig, RopeConfig):
     """Experts are optional."""
-
-    n_expert: int = key("expert_count", 0)
-    n_expert_used: int = key("expert_used_count", 0)
-    expert_scale: float = expect("expert_weights_scale", 1.0)
-
-    def __post_init__(self) -> None:
-        if self.n_expert and not 1 <= self.n_expert_used <= self.n_expert:
-            raise FormatError(
-                f"a token cannot go to {self.n_expert_used} of {self.n_expert} experts: the file "
-                f"is damaged, convert it again",
-                field="expert_used_count",
-            )
 
     @property
     def attn_scale(self) -> float:
         """What scores are multiplied with."""
         return self.head_dim**-0.5
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        return {**super().sizes, "X": self.n_expert}
 
 
 @block
@@ -61,12 +44,15 @@ class Llama(RopeDecoder):
         return x + w.ffn(w.ffn_norm(x))  # [T, E]
 
     def attention(self, x: Tensor, w: Any, cache: Any, step: Step) -> Tensor:
-        q, k, v = w.attn(x)  # [T, H, D] [T, K, D] [T, K, D]
+        q, k, v = self.heads(x, w)  # [T, H, D] [T, K, D] [T, K, D]
         q, k = self.rotate(q, k, w, step)
         q, k, v = see("Qcur", q), see("Kcur", k), see("Vcur", v)
         y = self.attend(q, k, v, w, cache, step)  # [T, H, D]
         y = see("kqv_out", y.view(x.shape[0], y.shape[1] * y.shape[2]))  # [T, H*D]
         return see("attn_out", w.attn_output(y))  # [T, E]
+
+    def heads(self, x: Tensor, w: Any) -> tuple[Tensor, Tensor, Tensor]:
+        return w.attn(x)
 
     def rotate(self, q: Tensor, k: Tensor, w: Any, step: Step) -> tuple[Tensor, Tensor]:
         return self.rope(q, step.positions), self.rope(k, step.positions)

@@ -22,6 +22,21 @@ class SwiGLU(Block):
 
 
 @block
+class FusedSwiGLU(Block):
+    """As SwiGLU, from one matrix: gate, then up."""
+
+    ffn_up: Linear = w("2*F, E")
+    ffn_down: Linear = w("E, F")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y = self.ffn_up(x)  # [T, 2*F]
+        n = y.shape[1] // 2
+        gate, up = ops.columns(y, start=0, count=n), ops.columns(y, start=n, count=n)
+        y = ops.see("ffn_swiglu", ops.silu_gate(gate, up))  # [T, F]
+        return ops.see("ffn_out", self.ffn_down(y))
+
+
+@block
 class GeGLU(SwiGLU):
     """down(gelu(gate(x)) * up(x))"""
 

@@ -26,6 +26,15 @@ class RMSNorm(_Norm):
 
 
 @block
+class WideRMSNorm(RMSNorm):
+    """Of heads [t, h, d], all of a token's together."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        t, h, d = x.shape
+        return super().__call__(x.view(t, h * d)).view(t, h, d)
+
+
+@block
 class LayerNorm(_Norm):
     """Mean 0 and variance 1."""
 
@@ -34,6 +43,18 @@ class LayerNorm(_Norm):
 
     def __call__(self, x: Tensor) -> Tensor:
         y = ops.layer_norm(x, self.weight, self.bias, eps=self.config.norm_eps)
+        return ops.see(self.name, y)
+
+
+@block
+class HeadLayerNorm(_Norm):
+    """Mean 0 and variance 1 on heads [t, h, d], with weights [h, d]: each head has its own."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y = ops.head_layer_norm(x, self.weight, self.bias, eps=self.config.norm_eps)
         return ops.see(self.name, y)
 
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar, dataclass_transform
 
+import numpy as np
+
 from ..errors import FormatError, ShapeError, UnsupportedError
 from ..gguf.tensor import TensorInfo
 from ..ops._signature import evaluate
@@ -79,6 +81,11 @@ class Leaf(Block):
         """The shape of each ending, from the declared shape of the weight."""
         return {"weight": shape, "bias": shape[:-1], "scale": ("1",)}
 
+    @classmethod
+    def tensor_name(cls, path: str, ending: str) -> str:
+        """How the file calls one of them."""
+        return f"{path}.{ending}"
+
     def bare_weight(self) -> Tensor | None:
         """The weight, if there is nothing else to this block: what fused kernels take."""
         endings = [tensor for _, tensor in self.weights()]
@@ -124,7 +131,7 @@ class Names:
         value = self.tensors[name]
         _check_shape(name, tuple(value.shape), shape, sizes, owner)
         self.used.add(name)
-        tensor = _to_tensor(name, value, self.backend)
+        tensor = _to_tensor(name, value, self.backend, len(shape))
         self._loaded(value)
         return tensor
 
@@ -143,19 +150,26 @@ class Names:
             )
 
 
-def _to_tensor(name: str, value: Any, backend: Backend) -> Tensor:
+def _to_tensor(name: str, value: Any, backend: Backend, rank: int) -> Tensor:
+    """The value with sizes of 1 in front that the file does not write."""
+    shape = (1,) * (rank - len(value.shape)) + tuple(value.shape)
     if not isinstance(value, TensorInfo):
-        return Tensor.of(value, backend, name=name)
+        return Tensor.of(np.reshape(value, shape), backend, name=name)
     # vectors are small, and operations take them as float32
     if value.quant.name in ("F32", "F64", "I8", "I16", "I32", "I64") or len(value.shape) < 2:
-        return Tensor.of(value.numpy(), backend, name=name)
-    return Tensor.packed(value.encoded(), value.shape, value.quant, backend, name)
+        return Tensor.of(value.numpy().reshape(shape), backend, name=name)
+    raw = value.encoded().reshape(*shape[:-1], -1)
+    return Tensor.packed(raw, shape, value.quant, backend, name)
 
 
 def _check_shape(
     name: str, found: tuple[int, ...], shape: Sequence[str], sizes: dict[str, int], owner: str
 ) -> None:
-    """Compare with the declared shape; a letter that nobody knows yet takes its size from here."""
+    """Compare with the declared shape; a letter that nobody knows yet takes its size from here.
+
+    A file need not write sizes of 1 in front.
+    """
+    found = (1,) * (len(shape) - len(found)) + found
     fits = len(found) == len(shape)
     if fits:
         for part, size in zip(shape, found, strict=True):
@@ -210,8 +224,9 @@ def _bind_field(
     shapes = leaf.endings(f.metadata["shape"])
     values = {}
     for ending, required in _endings(leaf):
-        if required or f"{path}.{ending}" in names:
-            values[ending] = names.take(f"{path}.{ending}", shapes[ending], sizes, owner)
+        name = leaf.tensor_name(path, ending)
+        if required or name in names:
+            values[ending] = names.take(name, shapes[ending], sizes, owner)
     return values["weight"] if cls is Tensor else _told(leaf(**values), f.name, config)
 
 
@@ -232,7 +247,9 @@ def _choose(hint: Any, f: Any, names: Names, prefix: str) -> Any:
 
 def _is_there(cls: Any, f: Any, names: Names, prefix: str) -> bool:
     if "shape" in f.metadata:
-        return f"{prefix}{f.metadata['name'] or f.name}.weight" in names
+        path = prefix + (f.metadata["name"] or f.name)
+        leaf = _OneTensor if cls is Tensor else cls
+        return all(leaf.tensor_name(path, e) in names for e, must in _endings(leaf) if must)
     hints = typing.get_type_hints(cls)
     return all(
         types.NoneType in _alternatives(hints[g.name])
@@ -276,4 +293,5 @@ def declared(cls: Any, prefix: str = "", required: bool = True) -> Iterator[Decl
         shapes = leaf.endings(f.metadata["shape"])
         path = prefix + (f.metadata["name"] or f.name)
         for ending, ending_must in _endings(leaf):
-            yield Declared(f"{path}.{ending}", tuple(shapes[ending]), must and ending_must)
+            name = leaf.tensor_name(path, ending)
+            yield Declared(name, tuple(shapes[ending]), must and ending_must)

@@ -22,6 +22,14 @@ from ._op import fused, op
 from .see import see
 
 
+@op("q[n,h,d], positions:int32[n] -> [n,h,d]")
+def grow_far(q: Any, positions: Any, *, strength: float, period: float, offset: float = 0.0) -> Any:
+    """Queries grow with the logarithm of how many periods lie behind them: sharper attention."""
+    passed = np.floor((positions.astype(np.float32) + np.float32(offset)) / np.float32(period))
+    factors = np.log(passed.astype(np.float64) + 1) * strength + 1
+    return q * factors.astype(np.float32)[:, None, None]
+
+
 @op("new[n,g,d], cells:rows[s,g,d], slots<s[n] -> cells")
 def store(new: Any, cells: Any, slots: Any) -> None:
     """Put each token's key or value into its cell; a slot of -1 stores nothing."""
@@ -34,6 +42,15 @@ def place(new: Any, cell_positions: Any, slots: Any) -> None:
     """Give each token's cell its position; a slot of -1 is no cell."""
     kept = slots >= 0
     cell_positions[slots[kept]] = new[kept]
+
+
+@op("positions:int32[n] -> int32[n]")
+def chunk_ends(positions: Any, *, length: int) -> Any:
+    """The last position of the chunk that each position is in.
+
+    What a window as long as a chunk shows from there is the chunk.
+    """
+    return positions // length * length + length - 1
 
 
 @op("cells:rows[s,g,d], sources<s[m], targets<s[m] -> cells")

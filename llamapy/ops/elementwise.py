@@ -26,10 +26,28 @@ def mul(x: Any, y: Any) -> Any:
     return x * y
 
 
+@op("x[...,k], by[k] -> [...,k]")
+def mul_columns(x: Any, by: Any) -> Any:
+    """Every row times the same vector."""
+    return x * by
+
+
+@op("x[...,k], by[k] -> [...,k]")
+def div_columns(x: Any, by: Any) -> Any:
+    """Every row divided by the same vector."""
+    return x / by
+
+
 @op("x[...], by[one] -> [...]")
 def mul_scalar(x: Any, by: Any) -> Any:
     """Times one number that is stored in the file."""
     return x * by
+
+
+@op("x[n,h,d], by[n,h] -> [n,h,d]")
+def mul_heads(x: Any, by: Any) -> Any:
+    """Each head of a token times its own number."""
+    return x * by[..., None]
 
 
 @op("x[...] -> [...]")
@@ -64,6 +82,12 @@ def softplus(x: Any) -> Any:
 
 
 @op("x[...] -> [...]")
+def sqrt_softplus(x: Any) -> Any:
+    """The root of softplus: how some routers score experts."""
+    return np.sqrt(np.logaddexp(x, np.float32(0)))
+
+
+@op("x[...] -> [...]")
 def silu(x: Any) -> Any:
     return x / (1 + np.exp(-x))
 
@@ -85,6 +109,14 @@ def gelu_erf(x: Any) -> Any:
 def gelu_quick(x: Any) -> Any:
     """GELU approximated by a sigmoid."""
     return x / (1 + np.exp(np.float32(-1.702) * x))
+
+
+@op("x[...] -> [...]")
+def xielu(x: Any, *, positive: float, negative: float, slope: float, eps: float) -> Any:
+    """A parabola above 0, an exponential below it, and a line through both (arXiv:2411.13010)."""
+    above = np.float32(positive) * x * x
+    below = np.float32(negative) * (np.expm1(np.minimum(x, np.float32(eps))) - x)
+    return np.where(x > 0, above, below) + np.float32(slope) * x
 
 
 @op("x[...] -> [...]")
@@ -125,6 +157,14 @@ def gelu_erf_gate(gate: Any, up: Any) -> Any:
 @fused("gate[...], up[...] -> [...]")
 def relu_gate(gate: Any, up: Any) -> Any:
     return mul(relu(gate), up)
+
+
+@op("gate[...], up[...] -> [...]")
+def clipped_gate(gate: Any, up: Any, *, limit: float) -> Any:
+    """gpt-oss's: the quick GELU of the gate times up + 1, with both kept from growing large."""
+    gate = np.minimum(gate, np.float32(limit))
+    up = np.clip(up, np.float32(-limit), np.float32(limit))
+    return gate / (1 + np.exp(np.float32(-1.702) * gate)) * (up + 1)
 
 
 # ---- the first half of a feed-forward block: gate and up are blocks of weights

@@ -50,10 +50,48 @@ def expert_sum(y: Any, weights: Any) -> Any:
     return (y * weights[..., None]).sum(1)
 
 
+@op("y[n,c,m] -> [n,m]")
+def expert_total(y: Any) -> Any:
+    """The experts' rows, added."""
+    return y.sum(1)
+
+
 @op("ids<v[n], w:rows[v,...] -> [n,...]")
 def lookup(ids: Any, w: Any) -> Any:
     """The rows of these numbers: of an embedding, of a batch, of a cache."""
     return w[ids]
+
+
+@op("ids<v[n], table:int32[v] -> int32[n]")
+def translate(ids: Any, table: Any) -> Any:
+    """The whole numbers that stand for these."""
+    return table[ids]
+
+
+@op("x[n,k] -> [n,k]")
+def fill_columns(x: Any, *, start: int, count: int, value: float) -> Any:
+    """Some columns, next to each other, set to a number."""
+    out = x.copy()
+    out[:, start : start + count] = value
+    return out
+
+
+@op("x[n,h,k], w:any[h,m,k] -> [n,h,m]")
+def head_matmul(x: Any, w: Any) -> Any:
+    """Each head with a matrix of its own."""
+    return np.einsum("nhk,hmk->nhm", x, w, optimize=True)
+
+
+@op("x[...,j], y[...,k] -> [...,j+k]")
+def join(x: Any, y: Any) -> Any:
+    """The columns of both, side by side."""
+    return np.concatenate([x, y], -1)
+
+
+@op("x[n,h,k] -> [n,h*times,k]")
+def repeat_heads(x: Any, *, times: int) -> Any:
+    """Each head several times, one after the other."""
+    return np.repeat(x, times, 1)
 
 
 @op("x[n,k] -> [n,count]")

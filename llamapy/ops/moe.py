@@ -39,10 +39,25 @@ def expert_weights(probabilities: Any, ids: Any) -> Any:
     return np.take_along_axis(probabilities, ids, -1)
 
 
+@op("x[n,h,d] -> int32[n,h]")
+def nearest_choice(x: Any, *, highest: int) -> Any:
+    """The whole number that is nearest to the first value of each head, from 0 to the highest."""
+    return np.floor(np.clip(x[..., 0], 0, highest) + np.float32(0.5)).astype(np.int32)
+
+
 @op("weights[n,c] -> [n,c]")
 def normalize_weights(weights: Any) -> Any:
     """Brought to the sum 1; a sum too small for half precision is not scaled up further."""
     return weights / np.maximum(weights.sum(-1, keepdims=True), np.float32(2.0**-14))
+
+
+@op("ids:int32[n,c] -> int32[n,c]")
+def chunks_of_experts(ids: Any, *, size: int) -> Any:
+    """The chunk that each expert is of, when every `size` experts are one.
+
+    The division is one of float32, as llama.cpp's is.
+    """
+    return (ids.astype(np.float32) * np.float32(1 / size)).astype(np.int32)
 
 
 def _best(scores: Any, count: int) -> Any:

@@ -25,6 +25,12 @@ def layer_norm(x: Any, w: Any, b: Any, *, eps: float) -> Any:
     return y if b is None else y + b
 
 
+@op("x[n,h,k], w[h,k]?, b[h,k]? -> [n,h,k]")
+def head_layer_norm(x: Any, w: Any, b: Any, *, eps: float) -> Any:
+    """Each head's mean 0 and variance 1, and then weights of its own."""
+    return layer_norm.definition(x, w, b, eps=eps)
+
+
 @op("x[n,k], w[k]?, b[k]? -> [n,k]")
 def group_norm(x: Any, w: Any, b: Any, *, groups: int, eps: float) -> Any:
     """Mean 0 and variance 1 over all rows of a group of columns."""

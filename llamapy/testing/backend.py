@@ -36,6 +36,7 @@ from ..tensor import Tensor
 TOLERANCE = 2e-6
 EXACT = {
     "choose_experts",
+    "chunk_ends",
     "columns",
     "copy_cells",
     "expert_weights",
@@ -68,6 +69,18 @@ PARAMETERS: dict[str, Any] = {
     "groups": 2,
     "groups_used": 1,
     "magnitude": 1.3,
+    "strength": 0.4,
+    "value": 2.5,
+    "limit": 0.6,
+    "length": 4,
+    "highest": 3,
+    "period": 100.0,
+    "offset": 1.0,
+    "positive": 0.9,
+    "negative": 1.2,
+    "slope": 0.5,
+    "size": 2,
+    "times": 2,
 }
 
 
@@ -293,6 +306,7 @@ def _attention(
     shares = np.exp(scores)
     return {
         "q": random.standard_normal((n, heads, d), np.float32),
+        "w": random.standard_normal((32, heads), np.float32),  # scores of distances
         "k": packed(quant.name, keys.shape) if quant else keys,
         "v": packed(quant.name, values.shape) if quant else values,
         "scores": scores,
@@ -340,6 +354,8 @@ _SPECIAL: dict[str, Callable[..., Iterator[Case]]] = {
     "attention_scores": _attention_cases,
     "attention_softmax": _attention_cases,
     "attention_mix": _attention_cases,
+    "bias_around": _attention_cases,
+    "bias_behind": _attention_cases,
     "copy_cells": _copy_cells_cases,
     "expert_matmul": _expert_matmul_cases,
 }

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from ..backends import Backend
 from ..backends import get as get_backend
-from ..cache import Batch
+from ..cache import Batch, Cache
+from ..cache.whole import WholeCache
 from ..engine.load import build
 from ..engine.model import Model
-from ..models import find
-from ..nn import declared
+from ..models import Encoder, EncoderDecoder, find
 from ..ops._signature import evaluate
 from ..plan import record
 
@@ -43,7 +43,8 @@ class Fixture:
     seed: int
     tokens: list[int]
     positions: list[int]  # those whose logits were kept
-    logits: Floats  # [positions, V]
+    logits: Floats  # [positions, V]; of encoders, embeddings [positions, E]
+    mode: str = "decode"  # or embed; or encode+decode: the same tokens for both halves
 
     @classmethod
     def read(cls, path: str | Path) -> Fixture:
@@ -51,7 +52,7 @@ class Fixture:
         data = json.loads(Path(path).read_text())
         metadata = {name: value for name, (_, value) in data["kv"].items()}
         tensors = {name: tuple(reversed(shape)) for name, shape, _ in data["tensors"]}
-        logits = np.array(data["logits"], np.float32)
+        logits = np.array(data["embeddings" if "embeddings" in data else "logits"], np.float32)
         return cls(
             data["name"],
             metadata,
@@ -60,6 +61,7 @@ class Fixture:
             data["tokens"],
             data["positions"],
             logits,
+            data.get("mode", "decode"),
         )
 
     def weights(self) -> dict[str, Floats]:
@@ -83,8 +85,10 @@ def fill(name: str, shape: tuple[int, ...], seed: int) -> Floats:
         values = 1 + 0.1 * g
     elif len(shape) == 1:
         values = 0.5 * g
-    elif name.startswith("token_embd"):
+    elif name.startswith(("token_embd", "per_layer_token_embd")) or "position_embd" in name:
         values = g
+    elif name.startswith(("enc.blk.", "dec.blk.")) and "attn_q." in leaf:
+        values = g * (0.15 / math.sqrt(shape[-1]))  # T5 does not scale scores by a head's size
     else:
         values = g * (1.5 / math.sqrt(shape[-1]))
     return values.astype(np.float32).reshape(shape)
@@ -129,18 +133,42 @@ def invented(
         "attention.layer_norm_rms_epsilon": 1e-5,
         "attention.layer_norm_epsilon": 1e-5,
         "attention.sliding_window": 5,
+        "attention.sliding_window_pattern": 2,
+        "attention.relative_buckets_count": 8,
+        "attention.clamp_kqv": 2.0,
+        "expert_count": 4,
+        "expert_used_count": 2,
+        "expert_feed_forward_length": 24,
+        "expert_shared_count": 1,
+        "expert_gating_func": 2,
+        "expert_group_scale": 0.5,
+        "attention.q_lora_rank": 24,
+        "attention.kv_lora_rank": 32,
+        "attention.key_length_mla": 40,
+        "attention.value_length_mla": 8,
+        "experts_per_group": 2,
+        "logit_scale": 0.5,
+        "xielu.alpha_n": 0.8,
+        "xielu.alpha_p": 0.7,
+        "xielu.beta": 0.5,
+        "xielu.eps": -1e-6,
+        "hrm.layers_per_stack": 1,
+        "hrm.h_cycles": 1,
+        "hrm.l_cycles": 2,
+        "adapters.count": 2,
+        "adapters.lora_rank": 4,
+        "adapters.token_ids_activate": [2, 30],
+        "adapters.token_ids_substitute": [7, 8],
+        "use_parallel_residual": True,
+        "rope.dimension_sections": [2, 1, 1, 0],
         **(metadata or {}),
     }
     full = {f"{architecture}.{name}": value for name, value in values.items()}
     full["general.architecture"] = architecture
     config = cls.Config.read(architecture, full)
-    tensors = [(d, config.sizes) for d in declared(cls.Ends)]
-    for index in range(config.n_layer):
-        sizes = config.at(index).sizes
-        tensors += [(d, sizes) for d in declared(cls.Layer, f"blk.{index}.")]
     weights = {
         d.name: fill(d.name, tuple(evaluate(s, {"V": n_vocab, **sizes}) for s in d.shape), seed)
-        for d, sizes in tensors
+        for d, sizes in cls.declares(config)
         if d.required
     }
     return build(full, weights, get_backend(device), kv_type=kv_type)
@@ -161,17 +189,27 @@ def check_model(
     """Assert that a model computes the same in every way that it can be asked to.
 
     All tokens at once, in two pieces, token by token through recorded plans, and together with
-    another sequence: the logits of each token agree to this NMSE.
+    another sequence: the logits of each token agree to this NMSE. A model that sees sequences as
+    a whole is recorded with other tokens, padded, and computed beside a longer sequence.
     """
-    want = model.forward(tokens, logits="all").logits
     n = len(tokens)
-    for name, got in {
-        "in two pieces": _pieces(model, [tokens[: n // 2], tokens[n // 2 :]]),
-        "token by token, recorded": _pieces(model, [[token] for token in tokens]),
-        "token by token, eagerly": _eagerly(model, tokens),
-        "beside another sequence": _beside(model, tokens, split),
-    }.items():
-        for position in range(n):
+    if issubclass(model.decoder.Memory, WholeCache):
+        few = tokens[:5]
+        ways = {
+            "recorded": (tokens, _recorded(model, tokens)),
+            "beside a longer sequence": (tokens, _beside_longer(model, tokens)),
+            "a few, recorded and padded": (few, _pieces(model, [few])),
+        }
+    else:
+        ways = {
+            "in two pieces": (tokens, _pieces(model, [tokens[: n // 2], tokens[n // 2 :]])),
+            "token by token, recorded": (tokens, _pieces(model, [[token] for token in tokens])),
+            "token by token, eagerly": (tokens, _eagerly(model, tokens)),
+            "beside another sequence": (tokens, _beside(model, tokens, split)),
+        }
+    for name, (computed, got) in ways.items():
+        want = results(model, computed)
+        for position in range(len(computed)):
             difference = nmse(got[position], want[position])
             assert difference <= tolerance, (
                 f"{type(model.decoder).__name__}, {name}: the logits of token {position} differ "
@@ -179,13 +217,48 @@ def check_model(
             )
 
 
+def results(model: Model, tokens: Sequence[int]) -> Floats:
+    """What a model gives for all tokens: logits, or embeddings. An encoder beside it reads them."""
+    source = tokens if isinstance(model.decoder, EncoderDecoder) else None
+    output = model.forward(tokens, encoder_tokens=source, logits="all")
+    return output.embeddings if isinstance(model.decoder, Encoder) else output.logits
+
+
+def cache_for(model: Model, tokens: Sequence[int], **options: Any) -> Cache:
+    """A cache for sequence 0, in which an encoder beside the decoder has read the tokens."""
+    cache = model.cache(len(tokens), **options)
+    _read(model, cache, tokens, 0)
+    return cache
+
+
+def _read(model: Model, cache: Cache, tokens: Sequence[int], sequence: int) -> None:
+    if isinstance(model.decoder, EncoderDecoder):
+        model.encode(cache, tokens, sequence)
+
+
+def _recorded(model: Model, tokens: Sequence[int]) -> Floats:
+    """With other tokens; then these are filled in and replayed."""
+    cache = model.cache(len(tokens), n_batch=len(tokens))
+    plan = model.plan(cache, Batch.of(list(reversed(tokens)), logits="all"))
+    cache.begin(Batch.of(tokens, logits="all"))
+    plan.run()
+    return np.array(plan.output.numpy())
+
+
+def _beside_longer(model: Model, tokens: Sequence[int]) -> Floats:
+    longer = [*reversed(tokens), *tokens]
+    cache = model.cache(len(longer), n_sequences=2)
+    both = [Batch.of(longer, 7, logits="none"), Batch.of(tokens, 3, logits="all")]
+    return model.run(cache, Batch.joined(both))
+
+
 def _pieces(model: Model, pieces: Sequence[Sequence[int]]) -> Floats:
-    cache = model.cache(sum(map(len, pieces)))
+    cache = cache_for(model, [token for piece in pieces for token in piece])
     return np.concatenate([model.run(cache, Batch.of(p, logits="all")) for p in pieces])
 
 
 def _eagerly(model: Model, tokens: Sequence[int]) -> Floats:
-    cache = model.cache(len(tokens))
+    cache = cache_for(model, tokens)
     rows = []
     for token in tokens:
         logits = model.decoder(cache.begin(Batch.of([token])))
@@ -198,6 +271,8 @@ def _beside(model: Model, tokens: Sequence[int], split: int) -> Floats:
     """The sequence in a cache that another one shares, a few tokens of each at a time."""
     other = list(reversed(tokens))
     cache = model.cache(len(tokens), n_sequences=2)
+    _read(model, cache, tokens, 3)
+    _read(model, cache, other, 7)
     rows = []
     for start in range(0, len(tokens), split):
         piece = tokens[start : start + split]
@@ -238,9 +313,12 @@ def compare(
     Operations are those of the first device since the last point at which both agreed.
     """
     with model.on(device) as first, model.on(other) as second:
-        wanted = first.forward(tokens, logits="all", capture=("*",)).captured
-        found = second.forward(tokens, logits="all", capture=("*",)).captured
-        cache = first.cache(len(tokens), n_batch=len(tokens), pad=int)
+        source = tokens if isinstance(first.decoder, EncoderDecoder) else None
+        wanted, found = (
+            model.forward(tokens, encoder_tokens=source, logits="all", capture=("*",)).captured
+            for model in (first, second)
+        )
+        cache = cache_for(first, tokens, n_batch=len(tokens), pad=int)
         plan = record(first.decoder, cache.begin(Batch.of(tokens, logits="all")))
         agreed = 0
         for name, launched in plan.points():

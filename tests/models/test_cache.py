@@ -83,6 +83,16 @@ def test_a_hole_and_a_shift_forget_tokens(model):
     assert same(got, logits(shallow, [*TOKENS[:4], *TOKENS[8:12], 7]))
 
 
+@pytest.mark.parametrize("architecture", ["cohere2", "gemma3", "llama4", "qwen3vl"])
+def test_a_shift_turns_the_keys_of_every_layer_as_they_were_turned(architecture):
+    """Ropes of windows, layers without rope, sections: distances stay, and so do the logits."""
+    model = invented(architecture, {"block_count": 4})
+    cache = model.cache()
+    run(model, cache, TOKENS[:20])
+    cache.shift(5)
+    assert same(run(model, cache, [7]), logits(model, [*TOKENS[:20], 7]))
+
+
 def test_shifting_a_shared_page_copies_it(model):
     cache = model.cache(n_sequences=2)
     run(model, cache, TOKENS[:40])

@@ -76,6 +76,29 @@ def test_each_head_is_normed_by_itself():
     x, w = normal(3, 2, 8), normal(8)
     got = run(ops.rms_norm, x, w, eps=1e-6)
     np.testing.assert_array_equal(got[:, 1], run(ops.rms_norm, x[:, 1], w, eps=1e-6))
+    w, b = normal(2, 8), normal(2, 8)
+    got = run(ops.head_layer_norm, x, w, b, eps=1e-6)
+    for head in range(2):
+        want = run(ops.layer_norm, x[:, head], w[head], b[head], eps=1e-6)
+        np.testing.assert_array_equal(got[:, head], want)
+
+
+def test_each_head_has_its_own_number():
+    x, by = normal(3, 2, 8), normal(3, 2)
+    got = run(ops.mul_heads, x, by)
+    for token, head in np.ndindex(3, 2):
+        np.testing.assert_array_equal(got[token, head], x[token, head] * by[token, head])
+
+
+def test_a_clipped_gate():
+    gate, up = np.array([9, 1, -9, 1], np.float32), np.array([9, -9, 0.5, 0.5], np.float32)
+    got = run(ops.clipped_gate, gate, up, limit=7.0)
+
+    def quick(x):
+        return x / (1 + math.exp(-1.702 * x))
+
+    want = [quick(7) * 8, quick(1) * -6, quick(-9) * 1.5, quick(1) * 1.5]
+    np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 class TestRope:
@@ -219,6 +242,19 @@ class TestAttention:
         )  # fmt: skip
         assert (got == 0).all()
 
+    def test_a_window_as_long_as_a_chunk_shows_the_chunk_from_its_end(self):
+        positions = np.arange(9, dtype=np.int32)
+        ends = run(ops.chunk_ends, positions, length=4)
+        assert ends.tolist() == [3, 3, 3, 3, 7, 7, 7, 7, 11]
+        values = np.eye(9, dtype=np.float32)[:, None]  # so that results are shares
+        shares = run(
+            ops.attend, np.zeros((9, 1, 4)), np.zeros((9, 1, 4)), values, ends, positions,
+            np.zeros(9, np.int32), positions, np.array([[0]]), np.array([9]),
+            None, None, None, page=9, scale=1.0, window=4,
+        )[:, 0]  # fmt: skip
+        for row, position in zip(shares, positions, strict=True):
+            assert np.flatnonzero(row).tolist() == list(range(position // 4 * 4, position + 1))
+
     def test_bias_moves_scores(self):
         bias = np.zeros((1, 2, 4), np.float32)
         bias[0, 1, 2] = 50
@@ -272,6 +308,7 @@ class TestExperts:
         y, weights = normal(2, 2, 3), normal(2, 2)
         want = (y * weights[..., None]).sum(1)
         np.testing.assert_allclose(run(ops.expert_sum, y, weights), want)
+        np.testing.assert_array_equal(run(ops.expert_total, y), y[:, 0] + y[:, 1])
         b = normal(5, 3)
         np.testing.assert_array_equal(run(ops.add_expert_bias, y, b, ids), y + b[ids])
         scale = normal(5)

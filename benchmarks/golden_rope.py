@@ -1,6 +1,6 @@
 """Make tests/data/archs/rope/scalings.json: what llama.cpp computes with scaled positions.
 
-    python tests/models/make_rope_golden.py        # needs llama-cpp-python, the [bench] extra
+    python -m benchmarks.golden_rope        # needs llama-cpp-python, the [bench] extra
 
 The model is the fixture llama-dense with other keys, and with vectors of factors that
 `linspace(first, last)` gives.
@@ -20,7 +20,7 @@ from llamapy import gguf
 from llamapy.gguf import ArrayType, ValueType, typed
 from llamapy.testing.model import Fixture
 
-FOLDER = Path(__file__).parent.parent / "data" / "archs"
+FOLDER = Path(__file__).parent.parent / "tests" / "data" / "archs"
 POSITIONS = [15, 47]
 TYPE, FACTOR = "rope.scaling.type", "rope.scaling.factor"
 CONTEXT, ATTENTION = "rope.scaling.original_context_length", "rope.scaling.attn_factor"
