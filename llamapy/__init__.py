@@ -5,9 +5,9 @@ The public names load on first use, so that `import llamapy` costs next to nothi
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ._lazy import on_first_use
 from ._version import __version__
 from .errors import (
     Cancelled,
@@ -46,8 +46,8 @@ __all__ = [
     "testing",
 ]
 
-# name -> the module it is in; a name alone is the module itself
-_LAZY = {
+# name -> the module that it is in
+_HOMES = {
     "GGUF": "gguf",
     "gguf": "",
     "quants": "",
@@ -56,15 +56,4 @@ _LAZY = {
     "quantize": "engine.quantize",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'llamapy' has no attribute {name!r}")
-    home = _LAZY[name]
-    module = importlib.import_module(f".{home or name}", __name__)
-    value = globals()[name] = getattr(module, name) if home else module
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

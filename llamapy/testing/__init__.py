@@ -5,8 +5,9 @@ The names load on first use: not every one needs Hypothesis or a compiled kernel
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .._lazy import on_first_use
 
 if TYPE_CHECKING:
     from . import hostile, mutants, strategies
@@ -26,8 +27,8 @@ __all__ = [
     "tiny_model",
 ]
 
-# name -> the module it is in; a name alone is the module itself
-_LAZY = {
+# name -> the module that it is in
+_HOMES = {
     "check_backend": "backend",
     "check_model": "model",
     "check_quant": "quant",
@@ -38,15 +39,4 @@ _LAZY = {
     "tiny_model": "tiny",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'llamapy.testing' has no attribute {name!r}")
-    home = _LAZY[name]
-    module = importlib.import_module(f".{home or name}", __name__)
-    value = globals()[name] = getattr(module, name) if home else module
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)
