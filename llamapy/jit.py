@@ -69,12 +69,28 @@ def _target() -> str:
 @functools.cache
 def _source_files(module: str) -> frozenset[Path]:
     """The module's file and, through its imports, those of this package that it is made of."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _source_file(name)
+            waiting += _imports(name, found[name])
+    return frozenset(found.values())
+
+
+def _source_file(module: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise OSError(f"{module} has no source file")
-    path = Path(spec.origin)
+    return Path(spec.origin)
+
+
+@functools.cache
+def _imports(module: str, path: Path) -> list[str]:
+    """The modules of this package that a file imports."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    found = {path}
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom):
@@ -83,10 +99,8 @@ def _source_files(module: str) -> frozenset[Path]:
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        for name in names:
-            if name.startswith(PACKAGE + ".") and name != module and _is_module(name):
-                found |= _source_files(name)
-    return frozenset(found)
+        found += [n for n in names if n.startswith(PACKAGE + ".") and _is_module(n)]
+    return found
 
 
 def _is_module(name: str) -> bool:

@@ -96,6 +96,8 @@ def build(
     def loaded(_: Any) -> None:
         nonlocal done
         done += 1
+        if source is not None:
+            source.forget()  # a backend that packs has its own copy now
         if progress is not None and progress(done, total) is False:
             raise Cancelled(f"loading was stopped by its progress callback after {done} tensors")
 

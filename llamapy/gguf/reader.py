@@ -67,6 +67,11 @@ class GGUF(Mapping[str, TensorInfo]):
                 source.close()
             raise
 
+    def forget(self) -> None:
+        """Let go of the file's pages in memory: what is looked at again is read again."""
+        for source in self._sources:
+            source.forget()
+
     def close(self) -> None:
         """Let the files go. Arrays that were made stay good; new ones are refused."""
         for source in self._sources:

@@ -84,6 +84,11 @@ class Source:
                 )
             out, offset = out[done:], offset + done
 
+    def forget(self) -> None:
+        """Let go of the pages in memory: what is looked at again is read again."""
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
     def close(self) -> None:
         """Let the file go. Arrays that still show its bytes keep them mapped until they die."""
         if self._descriptor < 0:
