@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# The matrices of tests are tiny: NumPy's own threads would wait for each other longer than they
+# compute. NumPy reads this when it is imported, which no file before this one does.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="also run what the default run leaves out")
