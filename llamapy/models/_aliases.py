@@ -20,13 +20,8 @@ ALIASES: dict[str, str] = {
 UNDERSCORED = (
     "ernie4_5",
     "ernie4_5-moe",
-    "granite_swa",
     "hrm_text",
-    "hunyuan_vl",
     "hy_v3",
-    "hy_v4",
-    "nemotron_h",
-    "nemotron_h_moe",
     "seed_oss",
     "spark2_5",
 )
