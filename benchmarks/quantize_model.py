@@ -22,7 +22,7 @@ from typing import Any
 from llamapy.threads import default_threads
 
 RUN = """
-import json, resource, sys, time
+import json, sys, time
 side, source, target, file_type, threads = sys.argv[1:]
 if side == "llamapy":
     from llamapy.engine.quantize import quantize
@@ -35,7 +35,9 @@ else:
     done, log = peer_model.quantize(source, target, find(file_type).id, threads=int(threads))
     assert done, log
 seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# not getrusage: that counts what the process was before it became Python, too
+status = open("/proc/self/status").read()
+peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
 print(json.dumps({"seconds": seconds, "MiB": peak}))
 """
 
