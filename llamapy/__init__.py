@@ -13,44 +13,57 @@ from .errors import (
     Cancelled,
     DeviceUnavailable,
     FormatError,
+    GrammarError,
     ImatrixError,
     LlamapyError,
+    MemoryPlanError,
     OutputError,
     QuantizationError,
     ShapeError,
+    TemplateError,
+    TokenizerError,
     UnsupportedError,
 )
 
 if TYPE_CHECKING:
-    from . import gguf, quants, testing
+    from . import gguf, quants, sampling, testing
     from .engine.load import load
     from .engine.quantize import quantize
     from .gguf import GGUF
+    from .sampling import Sampler
 
 __all__ = [
     "GGUF",
     "Cancelled",
     "DeviceUnavailable",
     "FormatError",
+    "GrammarError",
     "ImatrixError",
     "LlamapyError",
+    "MemoryPlanError",
     "OutputError",
     "QuantizationError",
+    "Sampler",
     "ShapeError",
+    "TemplateError",
+    "TokenizerError",
     "UnsupportedError",
     "__version__",
     "gguf",
     "load",
     "quantize",
     "quants",
+    "sampling",
     "testing",
 ]
 
 # name -> the module that it is in
 _HOMES = {
     "GGUF": "gguf",
+    "Sampler": "sampling",
     "gguf": "",
     "quants": "",
+    "sampling": "",
     "testing": "",
     "load": "engine.load",
     "quantize": "engine.quantize",

@@ -5,9 +5,13 @@
     + UnsupportedError     a valid request that llamapy cannot serve
     + DeviceUnavailable    the device that was asked for is not on this machine
     + ShapeError           sizes that do not fit together
+    + MemoryPlanError      there is not enough memory; nothing was allocated
     + QuantizationError    values or importance that a block format cannot hold
     + ImatrixError         an importance matrix that does not fit the model or the type
     + OutputError          a file could not be written; nothing was left behind
+    + TokenizerError       a vocabulary that cannot be used, or text that it cannot take
+    + GrammarError         a grammar or schema that is malformed, or cannot be enforced
+    + TemplateError        a chat template that fails, or does what it may not
     + Cancelled            a progress callback returned False; nothing was left behind
 
 A message names the thing, the rule and the value, and ends with what to do next.
@@ -46,6 +50,10 @@ class ShapeError(LlamapyError, ValueError):
     """Sizes that do not fit together."""
 
 
+class MemoryPlanError(LlamapyError, MemoryError):
+    """There is not enough memory for what was asked. Nothing was allocated."""
+
+
 class QuantizationError(LlamapyError, ValueError):
     """Values or importance weights that a block format cannot hold."""
 
@@ -56,6 +64,18 @@ class ImatrixError(LlamapyError, ValueError):
 
 class OutputError(LlamapyError, OSError):
     """A file could not be written. Whatever stood under that name before still does."""
+
+
+class TokenizerError(LlamapyError, ValueError):
+    """A vocabulary that cannot be used, or text that it cannot take."""
+
+
+class GrammarError(LlamapyError, ValueError):
+    """A grammar or a schema that is malformed, or that could not be enforced as it stands."""
+
+
+class TemplateError(LlamapyError, ValueError):
+    """A chat template that fails, takes too much, or tries what it may not."""
 
 
 class Cancelled(LlamapyError):

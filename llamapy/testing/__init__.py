@@ -12,17 +12,21 @@ from .._lazy import on_first_use
 if TYPE_CHECKING:
     from . import hostile, mutants, strategies
     from .backend import check_backend
-    from .model import check_model, compare
+    from .divergence import compare
+    from .model import check_model
     from .quant import check_quant
+    from .sampler import check_sampler, sampler_from_chain
     from .tiny import tiny_model
 
 __all__ = [
     "check_backend",
     "check_model",
     "check_quant",
+    "check_sampler",
     "compare",
     "hostile",
     "mutants",
+    "sampler_from_chain",
     "strategies",
     "tiny_model",
 ]
@@ -32,9 +36,11 @@ _HOMES = {
     "check_backend": "backend",
     "check_model": "model",
     "check_quant": "quant",
-    "compare": "model",
+    "check_sampler": "sampler",
+    "compare": "divergence",
     "hostile": "",
     "mutants": "",
+    "sampler_from_chain": "sampler",
     "strategies": "",
     "tiny_model": "tiny",
 }

@@ -1,0 +1,35 @@
+"""Sampling: stages in a list turn logits into a token."""
+
+from .candidates import Candidates
+from .choosing import Draw, Greedy
+from .cutting import XTC, MinP, TopK, TopNSigma, TopP, Typical
+from .infill import Infill
+from .repeating import DRY, Penalties
+from .reweighing import DynamicTemperature, LogitBias, Temperature
+from .sampler import Sampler, sample_rows
+from .stage import Stage
+from .steering import AdaptiveP, Mirostat, Mirostat2
+
+__all__ = [
+    "DRY",
+    "XTC",
+    "AdaptiveP",
+    "Candidates",
+    "Draw",
+    "DynamicTemperature",
+    "Greedy",
+    "Infill",
+    "LogitBias",
+    "MinP",
+    "Mirostat",
+    "Mirostat2",
+    "Penalties",
+    "Sampler",
+    "Stage",
+    "Temperature",
+    "TopK",
+    "TopNSigma",
+    "TopP",
+    "Typical",
+    "sample_rows",
+]
