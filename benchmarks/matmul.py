@@ -4,9 +4,10 @@
     python -m benchmarks.matmul Q4_0 Q6_K --cpu-time        on a machine that others use too
 
 For 512 tokens it gives GMAC/s, and the share of the peak of the instruction for dot products of
-bytes; for 1 token GB/s, and the share of the rate at which memory can be read. Both limits are
-measured in the same run, before and after, and the better one counts. Packing is from a file's
-bytes in memory.
+bytes, which is measured in the same run, before and after, and the better one counts. For 1 token
+it gives GB/s, and the share of the rate at which memory is read, in turns with the product, for
+that rate may move. `8 : 1` is how many times the tokens of one in the same time 8 together are.
+Packing is from a file's bytes in memory.
 """
 
 from __future__ import annotations
@@ -128,54 +129,63 @@ def split(call, count: int, threads: int):
     return lambda: pool.run(call, count, grain=-(-count // threads), threads=threads)
 
 
+def memory_read(clock: Clock, threads: int):
+    """GB/s of reading memory, as a function to be called again."""
+    scratch, memory = np.zeros(4096, np.uint8), aligned_bytes(STREAMED)
+    memory[:] = 1
+    pieces = STREAMED // PIECE
+    calls = [reader(ahead).bind(scratch, memory) for ahead in (0, 4096, 8192, 16384)]
+
+    def measure() -> float:
+        return STREAMED / min(clock.best(split(c, pieces, threads), threads) for c in calls) / 1e9
+
+    return measure
+
+
+def dot_peak(clock: Clock, threads: int) -> float:
+    """GMAC/s of the dot product."""
+    rounds, call = 400_000, dot4_peak.bind(np.zeros(4096, np.uint8))
+    seconds = clock.best(split(call, rounds * threads, threads), threads)
+    return rounds * threads * CHAINS * 64 / seconds / 1e9
+
+
 def limits(clock: Clock, threads: int) -> dict[str, float]:
     """GMAC/s of the dot product, GB/s of reading."""
-    scratch = np.zeros(4096, np.uint8)
-    memory = aligned_bytes(STREAMED)
-    memory[:] = 1
-    rounds, pieces = 400_000, STREAMED // PIECE
-    peak = clock.best(split(dot4_peak.bind(scratch), rounds * threads, threads), threads)
-    read = min(
-        clock.best(split(reader(ahead).bind(scratch, memory), pieces, threads), threads)
-        for ahead in (0, 4096, 8192, 16384)
-    )
-    return {
-        "gmacs": rounds * threads * CHAINS * 64 / peak / 1e9,
-        "gbs": STREAMED / read / 1e9,
-    }
+    return {"gmacs": dot_peak(clock, threads), "gbs": memory_read(clock, threads)()}
 
 
 def weights(layout, rows: int) -> np.ndarray:
     """Any bytes, but scales that are numbers."""
     packed = aligned_bytes(layout.packed_bytes(rows, COLUMNS))
-    some = np.random.default_rng(0).integers(0, 60, 1 << 16, dtype=np.uint8)
+    some = np.random.default_rng(0).integers(64, 120, 1 << 16, dtype=np.uint8)
     packed[:] = np.resize(some, packed.size)
     return packed
 
 
-def measure(layout, clock: Clock, threads: int) -> dict[str, float]:
-    rng = np.random.default_rng(0)
-    result = {}
-    for tokens in (TOKENS, 1):
-        rows = ROWS
-        if tokens == 1:
-            rows = int(STREAMED * 8 / layout.bits_per_weight() / COLUMNS) // 16 * 16
-        packed = weights(layout, rows)
-        x = eager.prepare(layout, rng.standard_normal((tokens, COLUMNS)).astype(np.float32))
-        out = np.empty((tokens, rows), np.float32)
-        call = eager.bind(layout, packed, x, out)
-        if tokens == 1:
-            seconds = clock.best(split(call, rows // 16, threads), threads)
-            result["gbs"] = packed.size / seconds / 1e9
-        else:
-            grain = max(1, eager.BYTES_PER_PIECE * (rows // 16) // packed.size)
-            seconds = clock.best(
-                lambda call=call, rows=rows, grain=grain: pool.run(
-                    call, rows // 16, grain=grain, threads=threads
-                ),
-                threads,
-            )
-            result["gmacs"] = tokens * rows * COLUMNS / seconds / 1e9
+def product(layout, rows: int, tokens: int):
+    """The packed weights, and the product with so many tokens to be called over groups of rows."""
+    packed = weights(layout, rows)
+    x = np.random.default_rng(0).standard_normal((tokens, COLUMNS)).astype(np.float32)
+    ready = eager.prepare(layout, x)
+    return packed, eager.bind(layout, packed, ready, np.empty((tokens, rows), np.float32))
+
+
+def measure(layout, clock: Clock, threads: int, read) -> dict[str, float]:
+    packed, call = product(layout, ROWS, TOKENS)
+    grain = max(1, eager.BYTES_PER_PIECE * (ROWS // 16) // packed.size)
+    seconds = clock.best(
+        lambda: pool.run(call, ROWS // 16, grain=grain, threads=threads),
+        threads,
+    )
+    result = {"gmacs": TOKENS * ROWS * COLUMNS / seconds / 1e9}
+    rows = int(STREAMED * 8 / layout.bits_per_weight() / COLUMNS) // 16 * 16
+    packed, one = product(layout, rows, 1)
+    _, eight = product(layout, rows, 8)
+    before = read()
+    seconds = clock.best(split(one, rows // 16, threads), threads)
+    result["gbs"] = packed.size / seconds / 1e9
+    result["of_read"] = result["gbs"] / max(before, read())
+    result["eight"] = 8 * seconds / clock.best(split(eight, rows // 16, threads), threads)
     result["packs"] = packing_rate(layout, clock, threads)
     return result
 
@@ -201,28 +211,26 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     clock = Clock(options.cpu_time, options.seconds)
-    most = {threads: limits(clock, threads) for threads in options.threads}
-    rows = {}
-    for name in options.formats:
-        layout = LAYOUTS[name]
-        rows[name] = {threads: measure(layout, clock, threads) for threads in options.threads}
-    for threads in options.threads:
-        again = limits(clock, threads)
-        most[threads] = {key: max(value, again[key]) for key, value in most[threads].items()}
+    readers = {threads: memory_read(clock, threads) for threads in options.threads}
+    peaks = {threads: dot_peak(clock, threads) for threads in options.threads}
+    rows = {
+        name: {each: measure(LAYOUTS[name], clock, each, readers[each]) for each in options.threads}
+        for name in options.formats
+    }
+    peaks = {each: max(peak, dot_peak(clock, each)) for each, peak in peaks.items()}
     if options.json:
-        print(json.dumps({"limits": most, "formats": rows}))
+        print(json.dumps({"peaks": peaks, "formats": rows}))
         return
     for threads in options.threads:
-        limit = most[threads]
-        print(f"{threads} threads: {limit['gmacs']:.0f} GMAC/s, {limit['gbs']:.1f} GB/s at most")
-        print("format   file  packed   GMAC/s  of peak    GB/s  of read   packs GB/s")
+        print(f"{threads} threads: {peaks[threads]:.0f} GMAC/s at most")
+        print("format   file  packed   GMAC/s  of peak    GB/s  of read   8 : 1   packs GB/s")
         for name, figures in rows.items():
             got, layout = figures[threads], LAYOUTS[name]
-            share = [100 * got[key] / limit[key] for key in ("gmacs", "gbs")]
             print(
                 f"{name:8s} {layout.file_bytes * 8 / layout.columns:6.3f} "
-                f"{layout.bits_per_weight():6.3f} {got['gmacs']:8.0f} {share[0]:6.0f} % "
-                f"{got['gbs']:8.1f} {share[1]:6.0f} % {got['packs']:8.1f}"
+                f"{layout.bits_per_weight():6.3f} {got['gmacs']:8.0f} "
+                f"{100 * got['gmacs'] / peaks[threads]:6.0f} % {got['gbs']:8.1f} "
+                f"{100 * got['of_read']:6.0f} % {got['eight']:7.1f} {got['packs']:11.1f}"
             )
 
 

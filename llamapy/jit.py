@@ -8,17 +8,18 @@ the directory is private to the user, and one that is not is left alone.
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import importlib.util
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import llvmlite
 import numba
 from numba import extending
 from numba.core import caching, codegen, config, types
@@ -37,7 +38,7 @@ def kernel(function: F | None = None, **options: Any) -> Any:
     if function is None:
         return functools.partial(kernel, **options)
     compiled = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    if _cache_directory(function.__module__) is not None:
+    if cache_directory(function.__module__) is not None:
         compiled._cache = _Cache(function)
     return compiled
 
@@ -86,23 +87,30 @@ def _source_file(module: str) -> Path:
     return Path(spec.origin)
 
 
+# Parsing whole files would take half of the time in which a model starts. What merely looks like an
+# import, in a text, is no module, or at most one more to look at.
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import\b[ \t]*(\([^)]*\)|.*)|import[ \t]+(.*))",
+    re.MULTILINE,
+)
+_NAME = re.compile(r"[.\w]+")
+
+
 @functools.cache
 def _imports(module: str, path: Path) -> list[str]:
     """The modules of this package that a file imports."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom):
-            base = "." * node.level + (node.module or "")
-            base = importlib.util.resolve_name(base, package) if node.level else base
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        found += [n for n in names if n.startswith(PACKAGE + ".") and _is_module(n)]
-    return found
+    for base, members, names in _IMPORT.findall(_content(path).decode()):
+        if base:
+            base = importlib.util.resolve_name(base, package) if base[0] == "." else base
+            found += [base, *(f"{base}.{name}" for name in _NAME.findall(members))]
+        else:
+            found += _NAME.findall(names)
+    return [name for name in found if name.startswith(PACKAGE + ".") and _is_module(name)]
 
 
+@functools.cache
 def _is_module(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
@@ -111,23 +119,31 @@ def _is_module(name: str) -> bool:
 
 
 @functools.cache
-def _fingerprint(module: str) -> str:
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {_target()}".encode())
-    for path in sorted(_source_files(module)):
-        digest.update(path.read_bytes())
+def _fingerprint(*modules: str) -> str:
+    versions = f"{numba.__version__} {llvmlite.__version__} {sys.version} {_target()}"
+    digest = hashlib.sha256(versions.encode())
+    for path in sorted(frozenset().union(*map(_source_files, modules))):
+        digest.update(_content(path))
     return digest.hexdigest()[:20]
 
 
 @functools.cache
-def _cache_directory(module: str) -> Path | None:
-    """The module's private folder, or None: then its kernels are compiled anew in each process.
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
 
-    There is none for a notebook cell, on a read-only disk, or where the folder is someone else's.
+
+@functools.cache
+def cache_directory(*modules: str) -> Path | None:
+    """The private folder of what is compiled from these modules, or None.
+
+    There is none for a notebook cell, on a read-only disk, or where the folder is someone else's:
+    then kernels are compiled anew in each process.
     """
-    if module == "__main__":
+    if "__main__" in modules:
         return None
     try:
-        path = cache_root() / "kernels" / f"{module.rpartition('.')[2]}-{_fingerprint(module)}"
+        name = "-".join(module.rpartition(".")[2] for module in modules)
+        path = cache_root() / "kernels" / f"{name}-{_fingerprint(*modules)}"
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.stat()
     except OSError:
@@ -146,10 +162,10 @@ class _Locator:
         self._module = function.__module__
 
     def ensure_cache_path(self) -> None:
-        pass  # made by _cache_directory
+        pass  # made by cache_directory
 
     def get_cache_path(self) -> str:
-        return str(_cache_directory(self._module))
+        return str(cache_directory(self._module))
 
     def get_source_stamp(self) -> str:
         return _fingerprint(self._module)

@@ -146,7 +146,8 @@ class Plan:
         self.launches: list[Launch] = []
         self.output: Any = None
         self.backend: Backend | None = None
-        self._calls: list[Callable[[], None]] = []
+        # what a replay calls: launches, and what spoils released memory
+        self.calls: list[Callable[[], None]] = []
         self._marks: list[tuple[int, str, Tensor]] = []  # calls done before it, name, value
         self.run: Callable[[], object] = self.replay  # or what the backend compiled it to
 
@@ -163,15 +164,15 @@ class Plan:
                 f"record one plan for each backend"
             )
         self.launches.append(launch)
-        self._calls.append(launch.run)
+        self.calls.append(launch.run)
 
     def poison(self, fill: Callable[[], None]) -> None:
         """Spoil released memory at this point of every replay, too."""
-        self._calls.append(fill)
+        self.calls.append(fill)
 
     def mark(self, name: str, value: Tensor) -> None:
         """Remember that this is the point of that name."""
-        self._marks.append((len(self._calls), name, value.unleased()))
+        self._marks.append((len(self.calls), name, value.unleased()))
         if self.launches and self.launches[-1].out.buffer is value.buffer:
             last = self.launches[-1]
             last.name = name if last.name in name else last.name
@@ -186,7 +187,7 @@ class Plan:
         """
         if watch is not None:
             return self._watching(watch)
-        for call in self._calls:
+        for call in self.calls:
             call()
         return self.output
 
@@ -194,11 +195,11 @@ class Plan:
         done = 0
         for at, name, value in self._marks:
             if any(fnmatchcase(name, pattern) for pattern in watch):
-                for call in self._calls[done:at]:
+                for call in self.calls[done:at]:
                     call()
                 done = max(done, at)
                 yield name, value.numpy().copy()
-        for call in self._calls[done:]:
+        for call in self.calls[done:]:
             call()
 
     @property
@@ -210,7 +211,7 @@ class Plan:
         """The points that can be watched, each with the number of launches before it."""
         launches = {id(launch.run): i for i, launch in enumerate(self.launches)}
         done = [0]
-        for call in self._calls:
+        for call in self.calls:
             done.append(done[-1] + (id(call) in launches))
         return [(name, done[at]) for at, name, _ in self._marks]
 
@@ -220,7 +221,18 @@ class Plan:
         return sorted({launch.op for launch in self.launches if not launch.kernel_name})
 
     def profile(self, repeats: int = 5) -> Profile:
-        """Replay with a clock at every launch; the median of each stays in the printed plan."""
+        """Run with a clock at every launch; the median of each stays in the printed plan.
+
+        What a backend has compiled is measured as it runs. There, launches may be done together,
+        and then the first of them has the time of all.
+        """
+        measured = getattr(self.run, "profile", self._measured)
+        for launch, seconds in measured(repeats):
+            launch.seconds = seconds
+        return Profile(self)
+
+    def _measured(self, repeats: int) -> Iterator[tuple[Launch, float]]:
+        """The median of the seconds of each launch, one by one."""
         seconds = np.empty((repeats, len(self.launches)))
         for row in seconds:
             for i, launch in enumerate(self.launches):
@@ -228,9 +240,7 @@ class Plan:
                 launch.run()
                 launch.out.backend.sync()
                 row[i] = time.perf_counter() - started
-        for launch, median in zip(self.launches, np.median(seconds, 0), strict=True):
-            launch.seconds = float(median)
-        return Profile(self)
+        return zip(self.launches, np.median(seconds, 0).tolist(), strict=True)
 
     def __len__(self) -> int:
         return len(self.launches)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +39,20 @@ def golden_folder() -> Path:
 def vocabularies(golden_folder: Path) -> list[Path]:
     """Real vocabularies as GGUF files without weights."""
     return sorted((golden_folder / "vocabs").glob("*.gguf"))
+
+
+@pytest.fixture
+def definitions(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of operations that ran their NumPy definition on a backend that has kernels."""
+    from llamapy.ops import Op
+
+    ran: set[str] = set()
+    run = Op._run_definition
+
+    def noted(self: Op, backend: Any, *args: Any, **params: Any) -> None:
+        if backend.kernels:
+            ran.add(self.name)
+        run(self, backend, *args, **params)
+
+    monkeypatch.setattr(Op, "_run_definition", noted)
+    return ran

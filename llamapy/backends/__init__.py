@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from ..tensor import DType
 
 # the names that may be asked for: a backend is the module of this folder that has its name and a
-# function `create`; `auto` takes the first of its own that is there
+# function `create`, and may have one `problem` that says why it cannot be used here; `auto` takes
+# the first of its own that can
 DEVICES = ("cpu", "cuda", "numpy", "opencl", "rocm")
-AUTO = ("numpy",)
+AUTO = ("cpu", "numpy")
+
+_log = logging.getLogger("llamapy")
 
 
 @runtime_checkable
@@ -45,11 +49,14 @@ class Backend(Protocol):
         The backend may lay the blocks out as its kernels like them.
         """
 
-    def get(self, buffer: Any) -> Any:
-        """The numbers, or the bytes of the rows as `put` took them, as an array on the host."""
+    def get(self, buffer: Any, rows: Any = None) -> Any:
+        """The numbers, or the bytes of the rows as `put` took them, as an array on the host.
 
-    def write(self, buffer: Any, array: Any) -> None:
-        """Put an array's numbers, or bytes, into memory that is there already."""
+        With `rows`, only those numbers along the first axis.
+        """
+
+    def write(self, buffer: Any, array: Any, rows: Any = None) -> None:
+        """Put an array's numbers, or bytes, into memory that is there already, or some rows."""
 
     def view(self, buffer: Any, shape: tuple[int, ...], dtype: DType) -> Any:
         """The beginning of this memory as numbers of another shape and type."""
@@ -69,23 +76,44 @@ def get(device: str | Backend = "auto", **options: Any) -> Backend:
     if not isinstance(device, str):
         return device
     if device == "auto":
-        device = next(name for name in AUTO if _creator(name))
+        device = _automatic()
     if device not in DEVICES:
         raise UnsupportedError(
             f"there is no device {device!r}: choose one of auto, {', '.join(DEVICES)}"
         )
-    create = _creator(device)
+    create = getattr(_module(device), "create", None)
     if create is None:
+        there = [name for name in DEVICES if hasattr(_module(name), "create")]
         raise DeviceUnavailable(
             f"the device {device!r} is not available in this version of llamapy: "
-            f"choose {', '.join(name for name in DEVICES if _creator(name))}"
+            f"choose {', '.join(there)}"
+        )
+    if problem := _problem(device):
+        raise DeviceUnavailable(
+            f"the device {device!r} cannot be used here, for {problem}: mend that, or choose "
+            f"device='numpy', which is slow"
         )
     return create(**options)
 
 
-def _creator(device: str) -> Callable[..., Backend] | None:
-    """What makes the backend of a device, if it is there."""
-    module = f"{__name__}.{device}"
-    if importlib.util.find_spec(module) is None:
-        return None
-    return getattr(importlib.import_module(module), "create", None)
+def _automatic() -> str:
+    """The best device that can be used; which one, and why, is logged."""
+    problems = {name: _problem(name) for name in AUTO}
+    chosen = next(name for name in AUTO if not problems[name])
+    if chosen == AUTO[0]:
+        _log.info("device %s, the fastest of %s: it can be used here", chosen, ", ".join(AUTO))
+    for name in AUTO[: AUTO.index(chosen)]:
+        _log.warning("device %s, for %s cannot be used: %s", chosen, name, problems[name])
+    return chosen
+
+
+def _problem(device: str) -> str:
+    """Why a device cannot be used on this machine; empty if it can."""
+    problem = getattr(_module(device), "problem", None)
+    return problem() if problem else ""
+
+
+def _module(device: str) -> Any:
+    """The module of a device, if there is one."""
+    name = f"{__name__}.{device}"
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None

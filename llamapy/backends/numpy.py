@@ -32,11 +32,11 @@ class NumPy:
     def put(self, array: Any, dtype: DType) -> Any:
         return np.ascontiguousarray(array, dtype if isinstance(dtype, np.dtype) else np.uint8)
 
-    def get(self, buffer: Any) -> Any:
-        return buffer
+    def get(self, buffer: Any, rows: Any = None) -> Any:
+        return buffer if rows is None else buffer[rows]
 
-    def write(self, buffer: Any, array: Any) -> None:
-        buffer[...] = array
+    def write(self, buffer: Any, array: Any, rows: Any = None) -> None:
+        buffer[... if rows is None else rows] = array
 
     def view(self, buffer: Any, shape: tuple[int, ...], dtype: DType) -> Any:
         assert isinstance(dtype, np.dtype)

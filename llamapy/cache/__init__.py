@@ -8,20 +8,24 @@ cache.copy(0, 1)                       # sequence 1 goes on from the same memory
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import ops
 from ..backends import Backend
 from ..errors import ShapeError, UnsupportedError
 from ..plan import Arena
 from ..quants.base import Quant
 from ..tensor import Tensor
-from .kv import KV, kv_dtype
+from .kv import KV, Floats, kv_dtype
+from .recurrent import Parts, Recurrence, Recurrent, Slots, parts_of
+from .saving import load, save
+from .shifting import shift
 from .step import (
     PADDED,
     Batch,
@@ -37,7 +41,7 @@ from .step import (
     power_of_two,
     prefix,
 )
-from .table import PAGE, ROLLBACK, Table
+from .table import END, PAGE, ROLLBACK, Copies, Table
 
 __all__ = [
     "KV",
@@ -46,7 +50,10 @@ __all__ = [
     "Batch",
     "Cache",
     "Ints",
+    "Parts",
     "Reach",
+    "Recurrence",
+    "Recurrent",
     "Step",
     "causal",
     "full",
@@ -59,11 +66,16 @@ STEPS_KEPT = 16  # steps whose buffers and plans are kept for the next time
 
 
 class Cache:
-    """A table of cells for each window, and a state for each layer."""
+    """A table of cells for each window, slots for recurrent layers, and a state for each layer.
+
+    A sequence of recurrent layers can go back by one step, and by `rollback` tokens.
+    """
+
+    slots: Slots | None = None
 
     def __init__(
         self,
-        states: Sequence[KV],
+        states: Sequence[Any],
         backend: Backend,
         *,
         n_ctx: int,
@@ -73,14 +85,24 @@ class Cache:
         reach: Reach = causal,
         move: Callable[[int, Tensor, Tensor], Tensor] | None = None,
         pad: Callable[[int], int] = padded,
+        rollback: int = 0,
+        model_hash: Callable[[], str] | None = None,
     ) -> None:
-        self.states, self.backend, self.reach, self._move = list(states), backend, reach, move
-        self._pad = pad
+        self.states, self.backend, self.reach, self.move = list(states), backend, reach, move
+        self._pad, self.model_hash = pad, model_hash
         self.n_ctx, self.n_batch = n_ctx, n_batch
         self.arena = Arena()
         self.tables: dict[int | None, Table] = {}
         dtype = kv_dtype(kv_type)
-        for state in self.states:
+        # what layers remember, with their numbers: cells for each token, or slots for a sequence
+        parts = [(i, part) for i, state in enumerate(self.states) for part in parts_of(state)]
+        self.attending = [(i, part) for i, part in parts if not isinstance(part, Recurrent)]
+        self.recurring = [(i, part) for i, part in parts if isinstance(part, Recurrent)]
+        self.slots = Slots(n_sequences, rollback) if self.recurring else None
+        if self.slots is not None:
+            for _, part in self.recurring:
+                part.allocate_slots(self.slots.n_slots, backend)
+        for _, state in self.attending:
             if state.window not in self.tables:
                 n_cells = n_ctx
                 if state.window is not None:
@@ -92,19 +114,27 @@ class Cache:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of all keys and values."""
-        return sum(
-            state.n_bytes_per_cell * self.tables[state.window].n_cells for state in self.states
+        """Memory of all keys, values and recurrent states."""
+        cells = sum(
+            state.n_bytes_per_cell * self.tables[state.window].n_cells
+            for _, state in self.attending
         )
+        n_slots = self.slots.n_slots if self.slots is not None else 0
+        return cells + n_slots * sum(state.n_bytes_per_slot for _, state in self.recurring)
+
+    @property
+    def _books(self) -> list[Table | Slots]:
+        """All that knows which sequences there are, and where they end."""
+        return [*self.tables.values(), *([] if self.slots is None else [self.slots])]
 
     @property
     def sequences(self) -> list[int]:
         """The sequences that are remembered."""
-        return next(iter(self.tables.values())).sequences
+        return next((book.sequences for book in self._books), [])
 
     def end(self, sequence: int = 0) -> int:
         """The position at which a sequence goes on."""
-        return max(table.end(sequence) for table in self.tables.values())
+        return max(book.end(sequence) for book in self._books)
 
     # ---- the next step
 
@@ -116,7 +146,7 @@ class Cache:
         sequences = sorted(set(batch.sequences))
         members = {s: np.flatnonzero(np.asarray(batch.sequences) == s) for s in sequences}
         positions = self._positions(batch, members)
-        self._check_room(positions, members)
+        self._make_room(positions, members)
         slots = {}
         for window, table in self.tables.items():
             slots[window] = np.full(len(batch.tokens), -1, np.int32)
@@ -124,9 +154,11 @@ class Cache:
             for sequence, rows in members.items():
                 slots[window][rows], copied = table.add(sequence, positions[rows].tolist())
                 copies += copied
-            self._copy_pages(window, copies)
+            self.copy_pages(window, copies)
         step = self._step(batch, sequences)
         self._fill(step, batch, sequences, positions, slots)
+        if step.recurrence is not None:
+            self._fill_recurrence(step.recurrence, positions, members)
         return step
 
     def _positions(self, batch: Batch, members: dict[int, Rows]) -> Ints:
@@ -150,16 +182,27 @@ class Cache:
                 )
         return positions
 
-    def _check_room(self, positions: Ints, members: dict[int, Rows]) -> None:
+    def _make_room(self, positions: Ints, members: dict[int, Rows]) -> None:
+        """Refuse a batch that does not fit; else let windows go of what they no longer see."""
+        adding = {s: (int(positions[rows[0]]), len(rows)) for s, rows in members.items()}
         for table in self.tables.values():
-            for sequence, rows in members.items():
-                table.drop_unseen(sequence, int(positions[rows[0]]))
-            needed = sum(table.pages_needed(s, len(rows)) for s, rows in members.items())
-            if needed > table.n_free():
+            if (needed := table.pages_needed_by(adding)) > table.n_free():
                 raise UnsupportedError(
                     f"this batch needs {needed} pages of {PAGE} cells and {table.n_free()} are "
                     f"free: remove sequences, or make a cache with more"
                 )
+        if self.slots is not None:
+            for sequence, rows in members.items():
+                self.slots.drop_oldest(sequence, len(rows))
+            needed = sum(self.slots.needed(len(rows)) for rows in members.values())
+            if needed > self.slots.n_free():
+                raise UnsupportedError(
+                    f"this batch needs {needed} slots for recurrent states and "
+                    f"{self.slots.n_free()} are free: remove sequences, or make a cache with more"
+                )
+        for table in self.tables.values():
+            for sequence, (position, _) in adding.items():
+                table.drop_unseen(sequence, position)
 
     def _step(self, batch: Batch, sequences: Sequence[int]) -> Step:
         """The step of this batch's sizes, new or met before."""
@@ -173,6 +216,11 @@ class Cache:
         step = self._steps.get(key)
         if step is None:
             step = new_step(*sizes, n_pages, self.tables, self.states, self.backend)
+            if self.slots is not None:
+                read, write = (np.zeros(size, np.int32) for size in (n_rows, step.n_tokens))
+                step.recurrence = Recurrence(
+                    Tensor.of(read, self.backend), Tensor.of(write, self.backend), step.sequences
+                )
             self._steps[key] = step
         self._steps.move_to_end(key)
         if len(self._steps) > STEPS_KEPT:
@@ -198,57 +246,157 @@ class Cache:
             fill(part.pages, page_rows(table, sequences, part.pages.shape[1]))
             fill(part.lengths, [table.length(s) for s in sequences])
 
+    def _fill_recurrence(
+        self, recurrence: Recurrence, positions: Ints, members: dict[int, Rows]
+    ) -> None:
+        assert self.slots is not None
+        read, write = [], np.full(len(positions), -1, np.int32)
+        for sequence, rows in members.items():
+            slot, write[rows] = self.slots.add(sequence, positions[rows].tolist())
+            read.append(slot)
+        fill(recurrence.read, read, padding=-1)
+        fill(recurrence.write, write, padding=-1)
+
     # ---- changing what is remembered
 
     def remove(self, sequence: int = 0, start: int = 0, stop: int | None = None) -> None:
         """Forget a sequence's positions from `start` up to `stop`, or all that follow."""
         if start == 0 and stop is None:
-            for table in self.tables.values():
-                table.drop(sequence)
+            for book in self._books:
+                book.drop(sequence)
             return
+        until = END if stop is None else stop
+        for book in self._books:
+            book.check_remove(sequence, start, until)
         for window, table in self.tables.items():
-            until = np.iinfo(np.int32).max if stop is None else stop
-            self._copy_pages(window, table.remove(sequence, start, until))
+            self.copy_pages(window, table.remove(sequence, start, until))
             table.upload()
+        if self.slots is not None:
+            self.slots.remove(sequence, start, until)
+        self._drop_empty(sequence)
 
-    def copy(self, source: int, target: int) -> None:
-        """Let a sequence remember what another does. Memory is shared until one of them changes."""
-        if source != target:
-            for table in self.tables.values():
-                table.copy(source, target)
+    def _drop_empty(self, sequence: int) -> None:
+        """A sequence of which nothing is left is none."""
+        if not self.end(sequence):
+            for book in self._books:
+                book.drop(sequence)
+
+    def copy(self, source: int, target: int, stop: int | None = None) -> None:
+        """Let a sequence remember what another does, or only what stands before `stop`.
+
+        Memory is shared until one of them changes it.
+        """
+        self._check_remembered(source)
+        if source == target:
+            return
+        if stop is not None:
+            for book in self._books:
+                book.check_copy(source, stop)
+        for window, table in self.tables.items():
+            table.copy(source, target)
+            if stop is not None:
+                self.copy_pages(window, table.remove(target, stop, END))
+                table.upload()
+        if self.slots is not None:
+            self.slots.copy(source, target, stop)
+        self._drop_empty(target)
+
+    def fork(self, source: int = 0, stop: int | None = None) -> int:
+        """A new sequence that remembers what another does, or what stands before `stop`."""
+        self._check_remembered(source)
+        target = next(n for n in itertools.count() if n not in self.sequences)
+        self.copy(source, target, stop)
+        return target
 
     def keep(self, sequence: int) -> None:
         """Forget all sequences but one."""
+        self._check_remembered(sequence)
         for other in self.sequences:
             if other != sequence:
                 self.remove(other)
 
     def shift(self, by: int, sequence: int = 0, start: int = 0, stop: int | None = None) -> None:
-        """Move positions, and turn the remembered keys with them."""
-        if self._move is None:
-            raise UnsupportedError("this architecture's keys cannot be moved: compute them again")
-        until = np.iinfo(np.int32).max if stop is None else stop
-        for window, table in self.tables.items():
-            cells, copies = table.shift(sequence, start, until, by)
-            self._copy_pages(window, copies)
-            table.upload()
-            if not len(cells):
-                continue
-            ids = Tensor.of(cells, self.backend)
-            deltas = Tensor.of(np.full(len(cells), by, np.int32), self.backend)
-            for index, state in enumerate(self.states):
-                if state.window == window:
-                    keys = ops.lookup(ids, state.k)  # [cells, K, D]
-                    ops.store(self._move(index, keys, deltas), state.k, ids)
+        """Move positions from `start` up to `stop`, and turn the remembered keys with them."""
+        self._check_remembered(sequence)
+        shift(self, by, sequence, start, END if stop is None else stop)
 
-    def _copy_pages(self, window: int | None, copies: Sequence[tuple[int, int]]) -> None:
+    def save(self, path: str | os.PathLike[str], sequence: int = 0) -> None:
+        """Write what is remembered of a sequence to a file, which appears whole or not at all."""
+        self._check_remembered(sequence)
+        save(self, path, sequence)
+
+    def load(self, path: str | os.PathLike[str], sequence: int = 0) -> None:
+        """Remember what was saved, as this sequence.
+
+        It must have been the same model with the same kv_type; the device may be another one. A
+        file that is refused changes nothing.
+        """
+        load(self, path, sequence)
+
+    def _check_remembered(self, sequence: int) -> None:
+        if sequence not in self.sequences:
+            there = ", ".join(map(str, self.sequences)) or "none"
+            raise UnsupportedError(
+                f"sequence {sequence} is not remembered; there are {there}: compute it first"
+            )
+
+    # ---- looking at what is remembered, and editing it
+
+    def positions(self, layer: int = 0, sequence: int = 0) -> Ints:
+        """The positions whose keys and values a layer remembers, growing: a window has the last."""
+        table = self.tables[self._attending(layer).window]
+        return table.positions[table.remembered(sequence)]
+
+    def keys(self, layer: int, sequence: int = 0) -> Floats:
+        """The keys of a layer in the order of their positions, [positions, heads, key_dim]."""
+        return self._attending(layer).keys(self._cells(layer, sequence))
+
+    def values(self, layer: int, sequence: int = 0) -> Floats:
+        """The values of a layer in the order of their positions, [positions, heads, value_dim]."""
+        return self._attending(layer).values(self._cells(layer, sequence))
+
+    def set_keys(self, layer: int, keys: Any, sequence: int = 0) -> None:
+        """Replace what `keys` gave. Sequences that shared it keep what they had."""
+        self._attending(layer).set_keys(self._own_cells(layer, sequence), keys)
+
+    def set_values(self, layer: int, values: Any, sequence: int = 0) -> None:
+        """Replace what `values` gave. Sequences that shared it keep what they had."""
+        self._attending(layer).set_values(self._own_cells(layer, sequence), values)
+
+    def _attending(self, layer: int) -> Any:
+        for index, state in self.attending:
+            if index == layer:
+                return state
+        has = ", ".join(str(i) for i, _ in self.attending) or "none"
+        raise UnsupportedError(f"layer {layer} remembers no keys and values; these do: {has}")
+
+    def _cells(self, layer: int, sequence: int) -> Ints:
+        return self.tables[self._attending(layer).window].remembered(sequence)
+
+    def _own_cells(self, layer: int, sequence: int) -> Ints:
+        """The cells, in pages that nobody else uses."""
+        window = self._attending(layer).window
+        self.copy_pages(window, self.tables[window].own(sequence))
+        return self._cells(layer, sequence)
+
+    # ---- memory
+
+    def held(self) -> list[tuple[Table, list[Tensor]]]:
+        """Each table with all memory that has a place for its cells."""
+        found: dict[int | None, dict[int, Tensor]] = {window: {} for window in self.tables}
+        for _, state in self.attending:  # a layer may borrow another's
+            found[state.window].update({id(memory): memory for memory in state.memories})
+        return [(self.tables[window], list(each.values())) for window, each in found.items()]
+
+    def copy_pages(self, window: int | None, copies: Copies) -> None:
         if not copies:
             return
+        table = self.tables[window]
         pages = np.array(copies, np.int32)  # [copies, 2]
         cells = pages[:, :, None] * PAGE + np.arange(PAGE, dtype=np.int32)  # [copies, 2, PAGE]
         sources = Tensor.of(cells[:, 0].reshape(-1), self.backend)
         targets = Tensor.of(cells[:, 1].reshape(-1), self.backend)
-        for state in self.states:
+        for _, state in self.attending:
             if state.window == window:
                 state.copy_cells(sources, targets)
-        self.tables[window].upload()
+        table.upload()

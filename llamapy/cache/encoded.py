@@ -106,6 +106,11 @@ class EncodedCache(Cache):
         self.encoded.upload()
         return Tensor.of(slots, self.backend)
 
+    @property
+    def sequences(self) -> list[int]:
+        """The sequences that are remembered, or for which something was encoded."""
+        return sorted({*super().sequences, *self.encoded.sequences})
+
     def begin(self, batch: Batch) -> Step:
         for sequence in batch.sequences:
             if not self.encoded.length(sequence):
@@ -121,11 +126,15 @@ class EncodedCache(Cache):
         if start == 0 and stop is None:
             self.encoded.drop(sequence)
 
-    def copy(self, source: int, target: int) -> None:
+    def copy(self, source: int, target: int, stop: int | None = None) -> None:
         """Let a sequence remember what another does, and what was encoded for it."""
-        super().copy(source, target)
+        super().copy(source, target, stop)
         if source != target:
             self.encoded.copy(source, target)
+
+    def held(self) -> list[tuple[Table, list[Tensor]]]:
+        encoded = [memory for state in self.states for memory in (state.encoded_k, state.encoded_v)]
+        return [*super().held(), (self.encoded, encoded)]
 
     def _step(self, batch: Batch, sequences: Sequence[int]) -> Step:
         step = super()._step(batch, sequences)

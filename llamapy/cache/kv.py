@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
 from .. import ops
 from ..backends import Backend
-from ..errors import UnsupportedError
+from ..errors import ShapeError, UnsupportedError
 from ..quants.base import Quant
-from ..tensor import FLOAT32, DType, Tensor
+from ..tensor import DType, Tensor
 from .step import Step
-from .table import PAGE, Table
+from .table import PAGE, Cells, Table
+
+Floats: TypeAlias = NDArray[np.float32]
+Bytes: TypeAlias = NDArray[np.uint8]
 
 
 class KV:
@@ -88,18 +97,85 @@ class KV:
 
     def store(self, k: Tensor, v: Tensor, slots: Tensor) -> None:
         """Keep the keys and values of new tokens."""
-        ops.store(k, self.k, slots)
-        ops.store(v, self.v, slots)
+        ops.store_keys(k, self.k, slots)
+        ops.store_values(v, self.v, slots)
 
     def copy_cells(self, sources: Tensor, targets: Tensor) -> None:
         """Copy what some cells remember to others."""
-        ops.copy_cells(self.k, sources, targets)
-        ops.copy_cells(self.v, sources, targets)
+        for memory in self.memories:
+            ops.copy_cells(memory, sources, targets)
+
+    # ---- from the host: to look at, to edit, to keep elsewhere
+
+    @property
+    def memories(self) -> tuple[Tensor, ...]:
+        """All that has a place for each cell: `read_bytes` and `write_bytes` of them save it."""
+        return self.k, self.v
+
+    def keys(self, cells: Cells) -> Floats:
+        """The keys of some cells, [cells, heads, key_dim]."""
+        return read(self.k, cells)
+
+    def values(self, cells: Cells) -> Floats:
+        """The values of some cells, [cells, heads, value_dim]."""
+        return read(self.v, cells)
+
+    def set_keys(self, cells: Cells, keys: Floats) -> None:
+        """Replace the keys of some cells."""
+        write(self.k, cells, keys)
+
+    def set_values(self, cells: Cells, values: Floats) -> None:
+        """Replace the values of some cells."""
+        write(self.v, cells, values)
+
+    def move(self, cells: Tensor, turn: Callable[[Tensor], Tensor]) -> None:
+        """Turn the keys of some cells, whose tokens have moved."""
+        at = cells.numpy()
+        self.set_keys(at, turn(Tensor.of(self.keys(at), self.k.backend)).numpy())
+
+
+# ---- cells, however a device lays them out
+
+
+def read(memory: Tensor, cells: Cells) -> Floats:
+    """What some cells hold, as float32 [cells, heads, size]."""
+    raw = memory.backend.get(memory.buffer, cells)
+    return memory.quant.dequantize(raw) if memory.quant else np.array(raw)
+
+
+def write(memory: Tensor, cells: Cells, values: Floats) -> None:
+    """Let some cells hold other numbers, rounded as the format rounds them."""
+    values = _checked(values, (len(cells), *memory.shape[1:]), "numbers")
+    raw = memory.quant.quantize(values) if memory.quant else values
+    memory.backend.write(memory.buffer, raw, cells)
+
+
+def read_bytes(memory: Tensor, cells: Cells) -> Bytes:
+    """The same as bytes of the format, uint8 [cells, heads, bytes]: alike on every device."""
+    raw = memory.backend.get(memory.buffer, cells)
+    return np.ascontiguousarray(raw).view(np.uint8)
+
+
+def write_bytes(memory: Tensor, cells: Cells, raw: Bytes) -> None:
+    """Put back what `read_bytes` gave, perhaps on another device."""
+    _, heads, size = memory.shape
+    n_bytes = memory.quant.row_bytes(size) if memory.quant else 4 * size
+    raw = _checked(raw, (len(cells), heads, n_bytes), "bytes")
+    memory.backend.write(memory.buffer, raw if memory.quant else raw.view(np.float32), cells)
+
+
+def _checked(array: Any, shape: tuple[int, ...], what: str) -> Any:
+    array = np.ascontiguousarray(array, np.uint8 if what == "bytes" else np.float32)
+    if array.shape != shape:
+        raise ShapeError(
+            f"these cells hold {what} of shape {list(shape)}, not {list(array.shape)}: pass as "
+            f"many as were read"
+        )
+    return array
 
 
 def kv_dtype(name: str | type[Quant]) -> DType:
-    """The element type of a cache by its name: f32, f16, q8_0 ..."""
+    """The element type of a cache by its name: f32, f16, bf16, q8_0, q4_0 ..."""
     from ..quants import get
 
-    quant = get(name)
-    return FLOAT32 if quant.name == "F32" else quant
+    return get(name)

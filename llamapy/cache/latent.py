@@ -8,9 +8,9 @@ from .. import ops
 from ..backends import Backend
 from ..errors import UnsupportedError
 from ..tensor import DType, Tensor
-from .kv import KV
+from .kv import KV, Floats
 from .step import Step
-from .table import Table
+from .table import Cells, Table
 
 
 class Latent(KV):
@@ -44,5 +44,16 @@ class Latent(KV):
         y = ops.columns(y.view(n * h, width), start=0, count=self.value_dim)
         return y.view(n, h, self.value_dim)
 
-    def copy_cells(self, sources: Tensor, targets: Tensor) -> None:
-        ops.copy_cells(self.k, sources, targets)
+    @property
+    def memories(self) -> tuple[Tensor, ...]:
+        return (self.k,)
+
+    def values(self, cells: Cells) -> Floats:
+        """The first part of the keys."""
+        return self.keys(cells)[..., : self.value_dim]
+
+    def set_values(self, cells: Cells, values: Floats) -> None:
+        """Replace the first part of the keys."""
+        keys = self.keys(cells)
+        keys[..., : self.value_dim] = values
+        self.set_keys(cells, keys)

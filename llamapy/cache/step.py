@@ -109,6 +109,7 @@ class Step:
     states: Sequence[Any]
     plans: dict[Any, Plan] = field(default_factory=dict)
     encoded: Any = None  # what a decoder attends to beside its own past
+    recurrence: Any = None  # where recurrent states are read and written
 
     @property
     def n_tokens(self) -> int:

@@ -94,9 +94,12 @@ class WholeCache(Cache):
         reach: Reach = full,
         move: object = None,
         pad: Callable[[int], int] = padded,
+        model_hash: object = None,
     ) -> None:
         self.states: Any = list(states)
-        self.backend, self.reach, self._pad, self._move = backend, reach, pad, None
+        self.backend, self.reach, self._pad = backend, reach, pad
+        self.move = self.model_hash = None
+        self.attending, self.recurring = [], []
         self.n_ctx, self.n_batch = n_ctx, n_batch
         self.arena = Arena()
         self.tables = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -12,9 +13,14 @@ from ..errors import Cancelled, FormatError, UnsupportedError
 from ..gguf import GGUF
 from ..models import Decoder, find
 from ..nn import Names
+from .available import available_bytes
+from .foresight import compile_kernels, foreseen_kernels, part_of
+from .identity import model_hash
+from .memory import LEAST_CONTEXT, MemoryPlan, Planner
 from .model import Model
 
-# called with the tensors that are loaded and all there are; False stops the loading
+# called with the steps that are done and all there are: kernels that had to be compiled, for this
+# machine has not seen them before, and tensors; False stops the loading
 Progress: TypeAlias = Callable[[int, int], object]
 
 
@@ -56,20 +62,57 @@ def load(
 
     file = GGUF.open(path)
     try:
-        return build(
-            file.metadata,
-            file,
-            backend,
-            n_ctx=n_ctx,
-            kv_type=kv_type,
-            model=model,
-            progress=progress,
-            source=file,
-            again=again,
-        )
+        plan = plan_memory(file, backend, n_ctx=n_ctx, kv_type=kv_type, model=model)
+        plan.check()
+
+        def make(backend: Backend, **more: Any) -> Model:
+            return build(
+                file.metadata, file, backend, n_ctx=n_ctx, kv_type=kv_type, model=model, **more
+            )
+
+        kernels = foreseen_kernels(make, backend)
+        compile_kernels(kernels, part_of(progress, 0, len(kernels) + len(file)))
+        progress = part_of(progress, len(kernels), len(kernels) + len(file))
+        return make(backend, progress=progress, source=file, again=again)
     except BaseException:
         file.close()
         raise
+
+
+def plan_memory(
+    path: str | os.PathLike[str] | bytes | GGUF,
+    device: str | Backend = "auto",
+    *,
+    n_ctx: int | None = None,
+    kv_type: str = "f16",
+    n_sequences: int = 1,
+    n_batch: int = 512,
+    model: type[Decoder] | None = None,
+) -> MemoryPlan:
+    """What a model takes on a device, found without allocating it.
+
+    What is free is asked of the system. Without `n_ctx`, a short context is planned: the one that
+    a model was trained with may be far longer than what anybody asks of it.
+    """
+    if not isinstance(path, GGUF):
+        with GGUF.open(path) as file:
+            return plan_memory(
+                file,
+                device,
+                n_ctx=n_ctx,
+                kv_type=kv_type,
+                n_sequences=n_sequences,
+                n_batch=n_batch,
+                model=model,
+            )
+    file = path
+
+    def make(backend: Backend) -> Model:
+        return build(file.metadata, file, backend, n_ctx=n_ctx, kv_type=kv_type, model=model)
+
+    planner = Planner(make, backends.get(device), n_sequences=n_sequences, n_batch=n_batch)
+    length = n_ctx or min(planner.n_ctx, LEAST_CONTEXT)
+    return planner.plan(length, free=available_bytes())
 
 
 def build(
@@ -101,8 +144,18 @@ def build(
         if progress is not None and progress(done, total) is False:
             raise Cancelled(f"loading was stopped by its progress callback after {done} tensors")
 
+    kind = model or find(architecture)
+    _check_counts(architecture, metadata, len(tensors))
     names = Names(tensors, backend, loaded=loaded)
-    decoder = (model or find(architecture))(architecture, metadata, names, n_ctx=n_ctx)
+    try:
+        decoder = kind(architecture, metadata, names, n_ctx=n_ctx)
+    except ArithmeticError as error:  # a count of 0, which something is divided by
+        raise FormatError(
+            f"the sizes in its metadata do not fit together ({error}): it is damaged, convert it "
+            f"again",
+            field=architecture,
+        ) from error
+    _check_sizes(architecture, decoder)
 
     def rebuilt(backend: Backend) -> Model:
         return build(metadata, tensors, backend, n_ctx=n_ctx, kv_type=kv_type, model=model)
@@ -114,4 +167,31 @@ def build(
         kv_type=kv_type,
         source=source,
         again=again or rebuilt,
+        identity=functools.partial(model_hash, type(decoder), metadata, tensors),
     )
+
+
+def _check_counts(architecture: str, metadata: Mapping[str, Any], n_tensors: int) -> None:
+    """Refuse more blocks than there are tensors, before anything is made for each of them."""
+    count = metadata.get(f"{architecture}.block_count")
+    if isinstance(count, int) and count > n_tensors:
+        raise FormatError(
+            f"it says {count} blocks, and the file has {n_tensors} tensors: it is incomplete, "
+            f"convert it again",
+            field=f"{architecture}.block_count",
+        )
+
+
+def _check_sizes(architecture: str, decoder: Decoder) -> None:
+    """Refuse what no shape of a tensor shows, and a kernel would trust."""
+    if decoder.n_ctx < 1:
+        raise FormatError(
+            f"the context is {decoder.n_ctx}: pass n_ctx, or convert the model again",
+            field=f"{architecture}.context_length",
+        )
+    turned = getattr(decoder.config, "rope_dim", 0)
+    if isinstance(turned, int) and turned % 2:
+        raise FormatError(
+            f"{turned} values of a head would be turned, in pairs: convert the model again",
+            field=f"{architecture}.rope.dimension_count",
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ from ..plan import Plan, record
 from ..tensor import Tensor
 from .embed import embed
 from .generate import Generation, generate
+from .lens import Routing, logit_lens, routing
+from .memory import check_cache
 
 Floats = NDArray[np.float32]
 
@@ -59,11 +61,13 @@ class Model:
         kv_type: str = "f16",
         source: Any = None,
         again: Callable[[Backend], Model] | None = None,
+        identity: Callable[[], str] | None = None,
     ) -> None:
         self._decoder: Decoder | None = decoder
         self.metadata, self.n_ctx, self.kv_type = metadata, n_ctx, kv_type
         self.hooks: dict[str, Hook] = {}
-        self._source, self._again = source, again
+        self._source, self._again, self._identity = source, again, identity
+        self._hash: str | None = None
 
     @property
     def decoder(self) -> Decoder:
@@ -79,6 +83,14 @@ class Model:
     @property
     def backend(self) -> Backend:
         return self.decoder.backend
+
+    def hash(self) -> str:
+        """What tells this model from others: of its keys, its tensors' shapes and some rows."""
+        if self._hash is None:
+            if self._identity is None:
+                raise UnsupportedError("this model was not made by load or build: it has no hash")
+            self._hash = self._identity()
+        return self._hash
 
     def on(self, device: str | Backend) -> Model:
         """The same model, loaded again on another device."""
@@ -121,19 +133,25 @@ class Model:
     ) -> Cache:
         """Memory for sequences of up to `n_ctx` tokens, in steps of up to `n_batch`.
 
-        `pad` says which sizes batches are brought to, so that few plans serve all.
+        `pad` says which sizes batches are brought to, so that few plans serve all. More than this
+        machine has is refused before anything is allocated.
         """
+        n_ctx, kv_type = n_ctx or self.n_ctx, kv_type or self.kv_type
+        sizes: dict[str, Any] = {"n_sequences": n_sequences, "n_batch": n_batch, "kv_type": kv_type}
+        check_cache(self, n_ctx, **sizes)
+        return self.make_cache(self.backend, n_ctx, pad=pad, **sizes)
+
+    def make_cache(self, backend: Backend, n_ctx: int, **options: Any) -> Cache:
+        """A cache in the memory of a backend, without asking whether there is enough of it."""
         decoder = self.decoder
         return decoder.Memory(
             decoder.states(),
-            decoder.backend,
-            n_ctx=n_ctx or self.n_ctx,
-            n_sequences=n_sequences,
-            n_batch=n_batch,
-            kv_type=kv_type or self.kv_type,
+            backend,
+            n_ctx=n_ctx,
             reach=decoder.reach,
             move=decoder.move,
-            pad=pad,
+            **options,
+            model_hash=None if self._identity is None else self.hash,
         )
 
     def forward(
@@ -184,7 +202,7 @@ class Model:
             logits = self._compute(cache, step)
         except BaseException:
             for sequence, end in ends.items():
-                cache.remove(sequence, end)
+                cache.remove(sequence, end, cache.end(sequence))
             raise
         return _host(logits, len(batch.outputs), self._n_given).copy()
 
@@ -274,6 +292,31 @@ class Model:
         if not 0 <= layer <= n_layer:
             raise ShapeError(f"hidden state {index} does not exist: there are 0 to {n_layer}")
         return f"blk.{layer - 1}.l_out" if layer else "inp_embd"
+
+    # ---- looking inside
+
+    def logit_lens(
+        self, tokens: Sequence[int], *, encoder_tokens: Sequence[int] | None = None
+    ) -> Floats:
+        """What each layer would say if it were the last: logits [layers + 1, n, V].
+
+        Row 0 is the embedding's, the last one what `forward` gives.
+        """
+        return logit_lens(self, tokens, encoder_tokens=encoder_tokens)
+
+    def routing(
+        self,
+        tokens: Sequence[int],
+        *,
+        force: Mapping[int, Sequence[int]] | None = None,
+        ban: Mapping[int, Collection[int]] | None = None,
+    ) -> dict[int, Routing]:
+        """Which experts each token goes to, and with which weights, for every layer that has some.
+
+        `force={3: (0, 5)}` sends all tokens of layer 3 to these, `ban={2: {7}}` none of layer 2
+        there.
+        """
+        return routing(self, tokens, force=force, ban=ban)
 
     # ---- generating
 

@@ -11,6 +11,7 @@ ALIASES: dict[str, str] = {
     "exaone": "qwen2",
     "internlm2": "llama",
     "jais2": "nemotron",
+    "nemotron_h_moe": "nemotron_h",
     "pangu-embedded": "qwen2",
     "starcoder": "gpt2",
     "xverse": "llama",
@@ -21,7 +22,10 @@ UNDERSCORED = (
     "ernie4_5",
     "ernie4_5-moe",
     "hrm_text",
+    "hunyuan_vl",
     "hy_v3",
+    "nemotron_h",
+    "nemotron_h_moe",
     "seed_oss",
     "spark2_5",
 )

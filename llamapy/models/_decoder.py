@@ -35,6 +35,8 @@ class Decoder:
     Memory: ClassVar[type[Cache]] = Cache
     prefix: ClassVar[str] = "blk."  # of its layers' tensors
     ignores: ClassVar[Sequence[str]] = ()  # tensors that are left alone on purpose
+    # what an invented model's metadata must say for it to have layers of all kinds
+    example: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,
@@ -117,7 +119,7 @@ class Decoder:
         """How far each position sees: the kind of mask."""
         return causal(positions)
 
-    def state(self, index: int) -> KV:
+    def state(self, index: int) -> Any:
         """What a layer remembers."""
         c = self.config.at(index)
         return KV(c.n_head_kv, c.head_dim, c.value_dim)
@@ -134,13 +136,18 @@ class Decoder:
         """The logits of the step's outputs; None if it has none."""
         step.begin()
         x = see("inp_embd", self.embed(step))  # [T, E]
-        for index, (layer, cache) in enumerate(zip(self.layers, step.states, strict=False)):
-            with scope(f"blk.{index}."):
-                x = see("l_out", self.layer(x, layer, cache, step))  # [T, E]
+        x = self.run_layers(x, step)  # [T, E]
         if not step.outputs.size:
             return None
         x = ops.lookup(step.outputs, x)  # [O, E]
         return see("result_output", self.head(x))  # [O, V]
+
+    def run_layers(self, x: Tensor, step: Step) -> Tensor:
+        """All layers, one after the other."""
+        for index, (layer, cache) in enumerate(zip(self.layers, step.states, strict=False)):
+            with scope(f"blk.{index}."):
+                x = see("l_out", self.layer(x, layer, cache, step))  # [T, E]
+        return x
 
 
 # ---- decoders that tell positions by rotation

@@ -4,6 +4,7 @@ from .alibi import alibi_slopes
 from .attention import FusedQKV, SplitQKV
 from .ffn import FusedSwiGLU, GeGLU, GeluMLP, ReGLU, ReluSquaredMLP, SwiGLU
 from .linear import Embedding, ExpertLinear, Linear
+from .mamba import CausalConv, GroupedRMSNorm, Mamba, Mamba2, NormedMamba, Unsuffixed
 from .moe import (
     ChosenSoftmaxRouter,
     GeGLUExperts,
@@ -17,12 +18,14 @@ from .moe import (
     StatedSwiGLUExperts,
     SwiGLUExperts,
 )
-from .norm import GroupNorm, HeadLayerNorm, LayerNorm, RMSNorm, WideRMSNorm
+from .norm import GroupNorm, HeadLayerNorm, LayerNorm, RMSNorm, UnsuffixedRMSNorm, WideRMSNorm
 from .rope import Rope
+from .short_conv import ShortConv
 from .weights import Block, Leaf, Names, bind, block, declared, group, w
 
 __all__ = [
     "Block",
+    "CausalConv",
     "ChosenSoftmaxRouter",
     "Embedding",
     "ExpertLinear",
@@ -32,12 +35,16 @@ __all__ = [
     "GeGLUExperts",
     "GeluMLP",
     "GroupNorm",
+    "GroupedRMSNorm",
     "HeadLayerNorm",
     "LayerNorm",
     "Leaf",
     "Linear",
+    "Mamba",
+    "Mamba2",
     "Mixture",
     "Names",
+    "NormedMamba",
     "RMSNorm",
     "ReGLU",
     "ReGLUExperts",
@@ -45,6 +52,7 @@ __all__ = [
     "Rope",
     "Router",
     "SharedSwiGLU",
+    "ShortConv",
     "SigmoidRouter",
     "SoftmaxRouter",
     "SplitQKV",
@@ -52,6 +60,8 @@ __all__ = [
     "StatedSwiGLUExperts",
     "SwiGLU",
     "SwiGLUExperts",
+    "Unsuffixed",
+    "UnsuffixedRMSNorm",
     "WideRMSNorm",
     "alibi_slopes",
     "bind",

@@ -26,6 +26,15 @@ class RMSNorm(_Norm):
 
 
 @block
+class UnsuffixedRMSNorm(RMSNorm):
+    """The same, in files whose name for it has no ending."""
+
+    @classmethod
+    def tensor_name(cls, path: str, ending: str) -> str:
+        return path
+
+
+@block
 class WideRMSNorm(RMSNorm):
     """Of heads [t, h, d], all of a token's together."""
 

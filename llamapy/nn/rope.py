@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import FormatError
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -97,6 +98,12 @@ class Rope:
         self.frequencies = Tensor.of(np.asarray(frequencies, np.float32), backend)
 
     def __call__(self, heads: Tensor, positions: Tensor) -> Tensor:
+        turned, size = 2 * self.frequencies.size, heads.shape[-1]
+        if turned > size:
+            raise FormatError(
+                f"{turned} values of a head of {size} would be turned: convert the model again",
+                field="rope.dimension_count",
+            )
         return self.op(heads, positions, self.frequencies, magnitude=self.magnitude)
 
     def move(self, keys: Tensor, by: Tensor) -> Tensor:

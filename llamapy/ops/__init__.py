@@ -11,7 +11,11 @@ from .attention import (
     grow_far,
     place,
     store,
+    store_keys,
+    store_values,
 )
+from .conv import causal_conv
+from .delta import delta_rule
 from .elementwise import (
     add,
     add_bias,
@@ -70,8 +74,11 @@ from .moe import (
 from .norm import group_norm, head_layer_norm, layer_norm, rms_norm
 from .pool import mean_pool
 from .position import bias_around, bias_behind
+from .recurrent import sequences_of, ssm_scan, state_of
 from .rope import rope_halves, rope_pairs, rope_sections
 from .see import Hook, looking, scope, see
+from .streams import as_long_as, excess, mix_streams
+from .wkv import exp, linear_attention, token_before, toward, toward_columns, wkv6, wkv7
 
 __all__ = [
     "OPERATIONS",
@@ -82,6 +89,7 @@ __all__ = [
     "add",
     "add_bias",
     "add_expert_bias",
+    "as_long_as",
     "attend",
     "attention_mix",
     "attention_scores",
@@ -89,6 +97,7 @@ __all__ = [
     "batched_matmul",
     "bias_around",
     "bias_behind",
+    "causal_conv",
     "choose_experts",
     "chunk_ends",
     "chunks_of_experts",
@@ -96,7 +105,10 @@ __all__ = [
     "clipped_gate",
     "columns",
     "copy_cells",
+    "delta_rule",
     "div_columns",
+    "excess",
+    "exp",
     "expert_matmul",
     "expert_sum",
     "expert_total",
@@ -115,10 +127,12 @@ __all__ = [
     "head_matmul",
     "join",
     "layer_norm",
+    "linear_attention",
     "looking",
     "lookup",
     "matmul",
     "mean_pool",
+    "mix_streams",
     "mul",
     "mul_columns",
     "mul_expert_scale",
@@ -140,6 +154,7 @@ __all__ = [
     "scale",
     "scope",
     "see",
+    "sequences_of",
     "sigmoid",
     "silu",
     "silu_gate",
@@ -147,9 +162,18 @@ __all__ = [
     "softmax",
     "softplus",
     "sqrt_softplus",
+    "ssm_scan",
+    "state_of",
     "store",
+    "store_keys",
+    "store_values",
     "swiglu",
     "tanh",
+    "token_before",
+    "toward",
+    "toward_columns",
     "translate",
+    "wkv6",
+    "wkv7",
     "xielu",
 ]

@@ -176,6 +176,9 @@ class Op:
             backend.write(out, result)
         elif hosts[written] is not out:  # what the body wrote into is a copy
             backend.write(out, hosts[written])
+        for at in self.signature.also_writes:
+            if hosts[at] is not buffers[at]:
+                backend.write(buffers[at], hosts[at])
 
     @staticmethod
     def _tell(backend: str, kernel: str) -> None:

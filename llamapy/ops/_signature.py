@@ -11,6 +11,7 @@ a kind, and behind the brackets a `?` for an operand that may be missing:
     -> [n,m]        a new float32 tensor; sizes may be arithmetic in letters and parameters
     -> int32[n]     a new tensor of whole numbers
     -> cells        the operation writes into its operand `cells` and returns it
+    -> [n,m], cells  a new tensor, and beside it the operation writes into its operand `cells`
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class Signature:
         operands, _, result = (part.strip() for part in text.partition("->"))
         self.operands = [_operand(part, text) for part in _split(operands)]
         names = [operand.name for operand in self.operands]
+        result, *also = _split(result)
         self.writes = names.index(result) if result in names else None
+        self.also_writes = [names.index(name) for name in also]
         self.result_dtype: DType = INT32 if result.startswith("int32") else FLOAT32
         self.result = [] if self.writes is not None else _letters(result.removeprefix("int32"))
 

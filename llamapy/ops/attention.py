@@ -37,6 +37,20 @@ def store(new: Any, cells: Any, slots: Any) -> None:
     cells[slots[kept]] = new[kept]
 
 
+@op("new[n,g,d], cells:rows[s,g,d], slots<s[n] -> cells")
+def store_keys(new: Any, cells: Any, slots: Any) -> None:
+    """Put each token's key into its cell: a device may lay keys out so that attention is fast."""
+    kept = slots >= 0
+    cells[slots[kept]] = new[kept]
+
+
+@op("new[n,g,d], cells:rows[s,g,d], slots<s[n] -> cells")
+def store_values(new: Any, cells: Any, slots: Any) -> None:
+    """Put each token's value into its cell: a device may lay values out otherwise than keys."""
+    kept = slots >= 0
+    cells[slots[kept]] = new[kept]
+
+
 @op("new:int32[n], cell_positions:int32[s], slots<s[n] -> cell_positions")
 def place(new: Any, cell_positions: Any, slots: Any) -> None:
     """Give each token's cell its position; a slot of -1 is no cell."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .quant import check_quant
     from .sampler import check_sampler, sampler_from_chain
     from .tiny import tiny_model
+    from .trace import compare_trace
 
 __all__ = [
     "check_backend",
@@ -24,6 +25,7 @@ __all__ = [
     "check_quant",
     "check_sampler",
     "compare",
+    "compare_trace",
     "hostile",
     "mutants",
     "sampler_from_chain",
@@ -38,6 +40,7 @@ _HOMES = {
     "check_quant": "quant",
     "check_sampler": "sampler",
     "compare": "divergence",
+    "compare_trace": "trace",
     "hostile": "",
     "mutants": "",
     "sampler_from_chain": "sampler",

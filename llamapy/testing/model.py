@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from ..cache import Batch, Cache
 from ..cache.whole import WholeCache
 from ..engine.load import build
 from ..engine.model import Model
-from ..models import Encoder, EncoderDecoder, find
+from ..gguf.values import infer
+from ..models import Decoder, Encoder, EncoderDecoder, find
 from ..ops._signature import evaluate
-from ..plan import record
 
 Floats = NDArray[np.float32]
 
@@ -64,20 +65,65 @@ class Fixture:
             data.get("mode", "decode"),
         )
 
+    def write(self, path: str | Path) -> None:
+        """Its JSON file: a tensor's shape with the columns first, as in GGUF."""
+        result = "embeddings" if self.mode == "embed" else "logits"
+        data = {
+            "name": self.name,
+            "seed": self.seed,
+            "kv": {name: [_kind(value), value] for name, value in self.metadata.items()},
+            "tensors": [[name, shape[::-1], "F32"] for name, shape in self.tensors.items()],
+            "tokens": self.tokens,
+            "positions": self.positions,
+            result: [[float(f"{x:.9g}") for x in row] for row in self.logits.tolist()],
+            "mode": self.mode,
+        }
+        Path(path).write_text(json.dumps(data, separators=(",", ":")) + "\n")
+
     def weights(self) -> dict[str, Floats]:
         """All tensors, computed."""
         return {name: fill(name, shape, self.seed) for name, shape in self.tensors.items()}
 
-    def model(self, device: str | Backend = "numpy", *, kv_type: str = "f32") -> Model:
-        """The model on a device."""
-        return build(self.metadata, self.weights(), get_backend(device), kv_type=kv_type)
+    def model(
+        self,
+        device: str | Backend = "numpy",
+        *,
+        kv_type: str = "f32",
+        model: type[Decoder] | None = None,
+    ) -> Model:
+        """The model on a device; `model` is an architecture of your own."""
+        backend = get_backend(device)
+        return build(self.metadata, self.weights(), backend, kv_type=kv_type, model=model)
+
+
+def _kind(value: Any) -> str:
+    """The name of the type that a GGUF file would give a value."""
+    return getattr(infer(value), "name", "ARRAY")
+
+
+# what RWKV's names say, and the mean and deviation of numbers that live in a narrow range
+NARROW = (
+    ("_lerp_", 0.5, 0.25),
+    ("_decay.", -3.0, 1.0),
+    ("_w0.", -3.0, 1.0),
+    ("_ln.weight", 1.0, 0.1),
+    ("_ln.bias", 0.0, 0.1),
+    ("_k_k.", 0.85, 0.1),
+    ("_k_a.", 1.0, 0.1),
+)
 
 
 def fill(name: str, shape: tuple[int, ...], seed: int) -> Floats:
     """The weights of a tensor: nearly normal numbers, scaled by what its name says it is."""
-    g = _normal(math.prod(shape), (zlib.crc32(name.encode()) << 16) ^ seed)
+    g = normal(math.prod(shape), (zlib.crc32(name.encode()) << 16) ^ seed)
     leaf = name.rsplit("blk.", 1)[-1]
-    if "rope_freqs" in leaf or "rope_factors" in leaf:
+    narrow = [rule for part, *rule in NARROW if part in leaf and "_mix_" in leaf]
+    if "ssm_a" in leaf:
+        values = -0.1 - np.abs(g)  # how fast states fade
+    elif narrow:
+        mean, deviation = narrow[0]
+        values = mean + deviation * g
+    elif "rope_freqs" in leaf or "rope_factors" in leaf:
         values = 1 + 0.5 * np.abs(g)
     elif leaf.endswith(".bias") or "exp_probs_b" in leaf:
         values = 0.1 * g
@@ -94,7 +140,7 @@ def fill(name: str, shape: tuple[int, ...], seed: int) -> Floats:
     return values.astype(np.float32).reshape(shape)
 
 
-def _normal(n: int, key: int) -> NDArray[np.float64]:
+def normal(n: int, key: int) -> NDArray[np.float64]:
     """n numbers of mean 0 and variance 1: sums of the four quarters of a hashed counter."""
     mask = np.uint64(0xFFFF)
     with np.errstate(over="ignore"):
@@ -117,12 +163,15 @@ def invented(
     kv_type: str = "f32",
     n_vocab: int = 40,
     seed: int = 0,
+    optional: Sequence[str] = (),
+    model: type[Decoder] | None = None,
 ) -> Model:
     """A tiny model of an architecture, with weights made up from its own declarations.
 
-    `metadata` are keys without the architecture's name, to add to the usual small sizes.
+    `metadata` are keys without the architecture's name, to add to the usual small sizes; `optional`
+    are patterns of tensors that it need not have, and shall. `model` is a class of your own.
     """
-    cls = find(architecture)
+    cls = model or find(architecture)
     values = {
         "block_count": 3,
         "context_length": 128,
@@ -161,6 +210,12 @@ def invented(
         "adapters.token_ids_substitute": [7, 8],
         "use_parallel_residual": True,
         "rope.dimension_sections": [2, 1, 1, 0],
+        "ssm.conv_kernel": 4,
+        "ssm.inner_size": 64,
+        "ssm.state_size": 16,
+        "ssm.time_step_rank": 4,
+        "ssm.group_count": 2,
+        **cls.example,
         **(metadata or {}),
     }
     full = {f"{architecture}.{name}": value for name, value in values.items()}
@@ -169,9 +224,9 @@ def invented(
     weights = {
         d.name: fill(d.name, tuple(evaluate(s, {"V": n_vocab, **sizes}) for s in d.shape), seed)
         for d, sizes in cls.declares(config)
-        if d.required
+        if d.required or any(fnmatchcase(d.name, pattern) for pattern in optional)
     }
-    return build(full, weights, get_backend(device), kv_type=kv_type)
+    return build(full, weights, get_backend(device), kv_type=kv_type, model=cls)
 
 
 # ---- the contract
@@ -282,51 +337,3 @@ def _beside(model: Model, tokens: Sequence[int], split: int) -> Floats:
         ]
         rows.append(model.run(cache, Batch.joined(batches)))
     return np.concatenate(rows)
-
-
-# ---- where two devices part
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """The first point at which two models differ, and the operations that led to it."""
-
-    name: str
-    nmse: float
-    operations: list[str]
-
-    def __str__(self) -> str:
-        led = ", ".join(self.operations)
-        return f"{self.name} differs by an NMSE of {self.nmse:.1e}, after {led}"
-
-
-def compare(
-    model: Model,
-    device: str | Backend,
-    other: str | Backend,
-    tokens: Sequence[int] = tuple(range(16)),
-    *,
-    tolerance: float = 1e-8,
-) -> Divergence | None:
-    """Compute the same tokens with a model on two devices and find where they part, if they do.
-
-    Operations are those of the first device since the last point at which both agreed.
-    """
-    with model.on(device) as first, model.on(other) as second:
-        source = tokens if isinstance(first.decoder, EncoderDecoder) else None
-        wanted, found = (
-            model.forward(tokens, encoder_tokens=source, logits="all", capture=("*",)).captured
-            for model in (first, second)
-        )
-        cache = cache_for(first, tokens, n_batch=len(tokens), pad=int)
-        plan = record(first.decoder, cache.begin(Batch.of(tokens, logits="all")))
-        agreed = 0
-        for name, launched in plan.points():
-            if name not in found:
-                continue  # inside of a kernel
-            difference = nmse(found[name], wanted[name])
-            if not difference <= tolerance:
-                operations = [launch.op for launch in plan.launches[agreed:launched]]
-                return Divergence(name, difference, operations)
-            agreed = launched
-    return None

@@ -1,11 +1,16 @@
 """Print the assembly of some kernels, for the processor that Numba is told of, or for AArch64.
 
+    python assemble.py [--arm] Q4_0 Q8_0            matrix products of these formats
+    python assemble.py [--arm] --models llama       all that such models need
+    python assemble.py [--arm] --small llama        the same without attention and products
+
 A process of its own: what is compiled for another machine cannot run in it.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import functools
 
 import llvmlite.binding as llvm
 from numba.core import codegen
@@ -48,23 +53,54 @@ class CrossCodegen(codegen.AOTCPUCodegen):
         return module
 
 
-def main(formats, for_arm):
-    if for_arm:
-        codegen.JITCPUCodegen = CrossCodegen
+# what takes seconds to compile, or is looked at by format
+LARGE = ("attend", "matmul", "float_matmul", "plain_", "rows_matmul", "read_", "expert_matmul")
+
+
+def of_formats(names):
+    """The products of these formats, of as many tokens as there are registers for."""
     from llamapy.backends.cpu import matmul, quantize_activations, targets
     from llamapy.backends.cpu.formats import BLOCK_LAYOUTS
 
-    if for_arm:
-        targets.assume(targets.parse(TRIPLE, FEATURES))
     tile = targets.current().most_tokens
-    kernels = [quantize_activations.quantizer(tile)]
-    for name in formats:
-        kernels.append(matmul.matmul(BLOCK_LAYOUTS[name], tile, streamed=False))
-    for kernel in kernels:
+    products = [matmul.matmul(BLOCK_LAYOUTS[name], tile, streamed=False) for name in names]
+    return [quantize_activations.quantizer(tile), *products]
+
+
+def of_models(names):
+    """All that these models need, in float32 and with a cache of half precision."""
+    from llamapy import backends
+    from llamapy.backends.cpu import ahead
+    from llamapy.engine.foresight import needed_kernels
+    from llamapy.testing.model import invented
+
+    ahead.missing = list  # what is there for this processor, too
+    backend = backends.get("cpu", threads=1)
+    found = {}
+    for name in names:
+        make = functools.partial(invented, name, kv_type="f16")
+        for kernel in needed_kernels(lambda device, make=make: make(device=device), backend):
+            found[kernel.name] = kernel
+    return list(found.values())
+
+
+def main(options):
+    if options.arm:
+        codegen.JITCPUCodegen = CrossCodegen
+        from llamapy.backends.cpu import targets
+
+        targets.assume(targets.parse(TRIPLE, FEATURES))
+    find = of_models if options.models or options.small else of_formats
+    for kernel in find(options.names):
+        if options.small and kernel.name.startswith(LARGE):
+            continue
         print(f"# kernel {kernel.name}")
         print(kernel.assembly())
 
 
 if __name__ == "__main__":
-    names = [name for name in sys.argv[1:] if name != "--arm"]
-    main(names, "--arm" in sys.argv)
+    parser = argparse.ArgumentParser()
+    for flag in ("--arm", "--models", "--small"):
+        parser.add_argument(flag, action="store_true")
+    parser.add_argument("names", nargs="+")
+    main(parser.parse_args())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from llamapy import backends, ops
-from llamapy.backends.cpu.tape import Tape
+from llamapy.backends.cpu.large_pages import LARGE, weight_bytes
+from llamapy.backends.cpu.tape import WORDS, Tape
 from llamapy.backends.cpu.workers import Team, team
 from llamapy.plan import PoisonedArena, record
 from llamapy.quants import get
@@ -68,6 +70,65 @@ def test_threads_have_rooms_of_their_own(own_team):
     tape.add(where, 500, 1, threads, tape.room(64), 64)
     own_team(3).run(tape.finish())
     assert threads.tolist() == list(range(500))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_joined_rows_are_all_done_once(threads, own_team):
+    """Before the rows after them, and in whatever order among themselves."""
+    sizes = (1, 5, 1, 40)
+    seen = [np.zeros(size, np.int64) for size in (*sizes, 50)]
+    tape = Tape(threads)
+    for k, size in enumerate(sizes):
+        tape.add(count, size, 1, seen[k], 1)
+        if k:
+            tape.join()
+    tape.add(count, 50, 1, seen[-1], 1)
+    run = tape.finish()
+    walkers = own_team(threads)
+    for times in range(1, 50):
+        walkers.run(run)
+        assert all((each == times).all() for each in seen)
+
+
+def test_small_rows_stay_apart():
+    tape, seen = Tape(2), np.zeros(2, np.int64)
+    for at in range(2):
+        tape.add(count, 1, 1, seen[at:], 1)
+    tape.join()
+    assert [len(group) for group in tape._groups()] == [1, 1]
+
+
+def test_each_thread_knows_where_its_next_weights_begin():
+    """Those of the next rows that have any; after the last ones, of the first."""
+    weights = [np.zeros(size, np.uint8) for size in (640, 640, 300)]
+    tape, seen = Tape(2), np.zeros(64, np.int64)
+    tape.add(count, 10, 1, seen, 1, weights=weights[0])
+    tape.add(count, 10, 1, seen, 1, weights=weights[1])
+    tape.join()
+    tape.add(count, 4, 1, seen, 1)
+    tape.add(count, 30, 3, seen, 1, weights=weights[2])
+    groups = tape._groups()
+    first, second, last = (each.ctypes.data for each in weights)
+    assert tape._beginnings(groups[0]) == [first, second]
+    assert tape._beginnings(groups[2]) == [last, last + 150]
+    rows = tape.finish().table[: 4 * WORDS].reshape(4, WORDS)
+    assert rows[0, -1] == rows[1, -1] == rows[2, -1] != rows[3, -1]
+
+
+def test_a_profile_has_a_time_for_each_row_and_call(own_team):
+    seen, others, tape = np.zeros(100, np.int64), np.zeros(100, np.int64), Tape(2)
+    tape.add(count, 100, 1, seen, 1)
+    tape.add(count, 100, 1, others, 1)
+    tape.join()
+    tape.call(lambda: time.sleep(0.01))
+    tape.add(count, 1, 1, seen, 1)
+    rows, calls = own_team(2).profile(tape.finish())
+    assert len(rows) == 3
+    assert rows[0] > 0 == rows[1]
+    assert rows[2] > 0
+    assert calls[0] >= 0.01
+    assert seen.tolist() == [2] + [1] * 99
+    assert others.tolist() == [1] * 100
 
 
 def test_nothing_to_do_is_no_row(own_team):
@@ -208,10 +269,7 @@ def test_activations_are_rounded_once_for_all_their_users():
     w = Tensor.packed(quant.quantize(np.ones((16, 64), np.float32)), (16, 64), quant, backend)
 
     def kernels(function):
-        plan, tape = record(function), Tape(1)
-        for launch in plan.launches:
-            backend._add(tape, launch)
-        return len(tape)
+        return backend.compile(record(function)).tape.n_rows
 
     assert kernels(lambda: (ops.matmul(x, w), ops.matmul(x, w))) == 3
     # what is written to is rounded again
@@ -223,6 +281,52 @@ def test_activations_are_rounded_once_for_all_their_users():
         return first, ops.matmul(x, w)
 
     assert kernels(changed) == 5
+
+
+def test_products_of_the_same_input_are_joined():
+    """But not those that one of them is made of, nor what reads or writes over another."""
+    backend = backends.get("cpu", threads=2)
+    quant = get("Q4_0")
+    raw = quant.quantize(np.ones((512, 512), np.float32))
+    w = Tensor.packed(raw, (512, 512), quant, backend)
+    y = Tensor.of(np.ones((1, 512)), backend)
+
+    def groups(function):
+        return [each[4:7].tolist() for each in rows_of(backend.compile(record(function)))]
+
+    def rows_of(compiled):
+        return compiled.tape.table[: WORDS * compiled.tape.n_rows].reshape(-1, WORDS)
+
+    together = groups(lambda: (ops.matmul(y, w), ops.matmul(y, w)))
+    assert [joined for _, _, joined in together] == [1, 2, 1]
+    pieces = together[1][0]
+    assert together[1][1] == 2 * pieces > 2
+    apart = groups(lambda: ops.matmul(ops.matmul(y, w), w))
+    assert [joined for _, _, joined in apart] == [1, 1, 1, 1]
+
+
+def test_weights_share_large_pages():
+    some = [weight_bytes(count) for count in (1000, 4096, 7)]
+    places = [each.ctypes.data for each in some]
+    assert all(at % 64 == 0 for at in places)
+    for first, second in itertools.pairwise(some):
+        assert first.ctypes.data + first.size <= second.ctypes.data
+    assert some[0].base is some[1].base is some[2].base
+    assert not any(each.any() for each in some)
+    alone = weight_bytes(LARGE)
+    assert alone.size == LARGE
+    assert alone.base is not some[0].base
+
+
+def test_a_compiled_plan_is_profiled_as_it_runs():
+    backend = backends.get("cpu", threads=2)
+    _, run = forward(backend)
+    plan = record(run)
+    plan.run = backend.compile(plan)
+    profile = plan.profile(3)
+    assert profile.by(lambda launch: launch.op)["group_norm"][1] > 0
+    assert all(launch.seconds is not None for launch in plan.launches)
+    assert profile.seconds > 0
 
 
 def test_a_shared_team_is_one():

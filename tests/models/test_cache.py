@@ -238,5 +238,5 @@ def test_pages_are_counted_right_whatever_happens():
             assert (users == table._users).all()
             assert sorted(table._free) == np.flatnonzero(users == 0).tolist()
             for sequence, want in truth.items():
-                found = table.positions[table.cells(sequence)]
-                assert found[found >= 0].tolist() == want
+                found = table.positions[table.remembered(sequence)]
+                assert found.tolist() == want

@@ -1,4 +1,4 @@
-"""Every golden model on the CPU backend: the same as on NumPy, in every way of computing."""
+"""Golden models on the CPU backend: the same as on NumPy, by kernels, in every way of computing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 
 from llamapy import backends
 from llamapy.cache import Batch
-from llamapy.testing.model import check_model, invented, nmse, results
+from llamapy.testing.model import Fixture, check_model, invented, nmse, results
 
+from .conftest import FIXTURES, FOLDER
 from .test_golden import LIMITS as golden_limits
 
 # where llama.cpp rounds GELU to half precision, those of NumPy
@@ -19,16 +20,59 @@ LIMITS = {name: max(LIMIT, limit) for name, limit in golden_limits.items()}
 TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8]
 
 
+# One fixture for each kind of block: the default run takes these, and --all takes all.
+KINDS = {
+    "apertus-dense",  # xIELU
+    "bert-dense",  # an encoder, LayerNorm last
+    "bloom-dense",  # ALiBi
+    "chameleon-dense",  # norms of heads, tokens that are never given
+    "deepseek2-moe",  # latent attention, groups of experts
+    "falcon-h1-dense",  # Mamba 2 beside attention
+    "gemma2-dense",  # softcaps, norms on both sides, windows
+    "gemma3n-dense",  # streams
+    "gpt-oss-moe",  # sinks, clipped gates
+    "gpt2-dense",  # learned positions
+    "grovemoe-moe",  # experts in chunks
+    "kimi-linear-moe",  # the delta rule, a rate for each row
+    "lfm2-dense",  # convolutions
+    "llama-dense-gqa",
+    "llama4-moe",  # chunks of tokens, one expert
+    "mamba-dense",
+    "minicpm3-dense",  # narrow queries
+    "orion-dense",  # LayerNorm
+    "phi2-dense",  # attention and feed-forward side by side
+    "qwen2vl-dense",  # positions in sections
+    "qwen3-dense-gqa",  # norms of queries and keys
+    "qwen3next-moe",  # the gated delta rule
+    "rwkv6-dense",
+    "rwkv7-dense",
+    "t5-dense",  # an encoder beside the decoder, scores of distances
+    "talkie-dense",  # gains of columns
+}
+EACH_OR_ALL = [
+    name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in FIXTURES
+]
+# operations that run their definition here, by architecture
+WITHOUT_KERNEL: dict[str, set[str]] = {}
+
+
 @pytest.fixture(scope="module")
 def cpu():
     return backends.get("cpu", threads=2, precision="float32")
 
 
-def test_fixtures(golden, cpu):
-    fixture, model = golden
-    got = results(model.on(cpu), fixture.tokens)
-    limit = LIMITS.get(fixture.metadata["general.architecture"], LIMIT)
+def test_every_kind_has_its_fixture():
+    assert set(FIXTURES) >= KINDS
+
+
+@pytest.mark.parametrize("name", EACH_OR_ALL)
+def test_fixtures(name, cpu, definitions):
+    fixture = Fixture.read(FOLDER / f"{name}.json")
+    got = results(fixture.model(cpu), fixture.tokens)
+    architecture = fixture.metadata["general.architecture"]
+    limit = LIMITS.get(architecture, LIMIT)
     assert nmse(got[fixture.positions], fixture.logits) <= limit
+    assert definitions == WITHOUT_KERNEL.get(architecture, set())
 
 
 @pytest.mark.parametrize("name", ["llama", "qwen3", "orion", "gemma2"])
@@ -66,9 +110,11 @@ def test_the_same_bits_again_and_with_other_threads():
     assert np.array_equal(steps(alone, TOKENS), first)
 
 
-def test_a_plan_needs_no_definition(cpu):
-    for name in ("llama", "qwen3", "gemma2"):
-        model = invented(name, device=cpu)
+@pytest.mark.parametrize("kv_type", ["f32", "f16", "q8_0"])
+def test_a_plan_needs_no_definition(kv_type, cpu):
+    sizes = {"attention.key_length": 32, "attention.value_length": 32}
+    for name in ("llama", "qwen3", "gemma2", "gpt-oss"):
+        model = invented(name, sizes, device=cpu, kv_type=kv_type)
         assert model.plan(model.cache(), Batch.of([1])).fallbacks == []
 
 

@@ -29,6 +29,8 @@ GELU_FROM_A_TABLE = (
 )
 LIMITS = dict.fromkeys(GELU_FROM_A_TABLE, 2e-7) | {
     "gemma": 1e-8,
+    "gemma4": 1e-7,
+    "gemma3n": 1e-3,  # see DEEP
     "gemma-embedding": 1e-8,
     # embeddings that are normed last
     "bert": 1e-6,
@@ -42,6 +44,14 @@ LIMITS = dict.fromkeys(GELU_FROM_A_TABLE, 2e-7) | {
 # llama.cpp's own logits for single tokens differ by up to 2e-11 from those of the batch.
 LARGE_SCORES = ("deepseek2", "mistral4")
 
+# States in the thousands, each a product of what four matrices give. A single token's products are
+# rounded elsewhere than a batch's; with products in float64, both agree to the last bit.
+LARGE_STATES = ("mamba",)
+
+# 22 layers that norm what they give, in which a last digit grows to 1e-4 of a value, and what
+# GELU's table loses to a percent. test_per_layer.py compares more closely, with that table.
+DEEP = ("gemma3n",)
+
 
 def test_logits(golden):
     fixture, model = golden
@@ -52,8 +62,9 @@ def test_logits(golden):
 
 def test_all_ways_of_computing_agree(golden):
     fixture, model = golden
-    is_latent = fixture.metadata["general.architecture"] in LARGE_SCORES
-    check_model(model, fixture.tokens, tolerance=1e-9 if is_latent else 1e-10)
+    name = fixture.metadata["general.architecture"]
+    tolerance = 1e-9 if name in (*LARGE_SCORES, *LARGE_STATES) else 1e-7 if name in DEEP else 1e-10
+    check_model(model, fixture.tokens, tolerance=tolerance)
 
 
 def test_every_architecture_has_a_fixture():
@@ -71,8 +82,11 @@ ELSEWHERE = {
         *("attn_out", "ffn_inp", "ffn_norm", "ffn_up", "ffn_gate", "ffn_swiglu", "ffn_out"),
         *("l_out", "result_norm", "result_output"),
     },
+    "falcon-h1": {"Qcur", "Kcur", "ssm_in"},  # not yet turned; what the state space gets
     "gemma": {"kq"},  # as in gemma2
+    "kimi-linear": {"attn_output"},  # what states say, not yet normed and projected
     "hunyuan-dense": {"Qcur", "Kcur"},  # not yet normed
+    "hunyuan_vl": {"Qcur", "Kcur"},  # not yet normed
     "openelm": {"Qcur", "Vcur"},  # the queries bear the values' name
     "talkie": {"Qcur", "Kcur"},  # neither turned nor normed
     "bert": {"inp_embd", "kqv_out"},  # not yet normed; projected
@@ -96,6 +110,11 @@ ELSEWHERE = {
     "llama4": {"ffn_moe_probs", "ffn_moe_weights", "ffn_norm", "ffn_out"},
     "gemma2": {"kq"},  # queries are scaled before their scores are computed
     "jais2": {"Qcur", "Kcur"},  # not yet turned
+    "jamba": {"ffn_inp"},  # before the layer's input is added
+    "lfm2": {"Qcur", "Kcur"},  # neither normed nor turned
+    "lfm2moe": {"Qcur", "Kcur"},  # neither normed nor turned
+    "nemotron_h": {"l_out"},  # what is added to the layer's input
+    "nemotron_h_moe": {"l_out"},  # what is added to the layer's input
     "nemotron": {"ffn_out"},  # with what is added to it
     "olmo2": {"ffn_out"},  # with what is added to it
     "phi2": {"kq"},  # as in gemma2
@@ -125,7 +144,8 @@ def test_named_values(golden, golden_folder):
         if name.endswith("ffn_down") and f"{name}.bias" in fixture.tensors:
             continue  # there, it is without its bias
         shape, last, rms = theirs[name]
-        _compare(name, seen[name], shape, last, rms)
+        is_deep = fixture.metadata["general.architecture"] in DEEP
+        _compare(name, seen[name], shape, last, rms, 5e-2 if is_deep else 2e-3)
     for layer in range(model.config.n_layer):
         names = ("attn_norm", "Qcur", "Kcur", "Vcur", "kq_soft_max", "kqv_out", "ffn_norm", "l_out")
         points = {f"blk.{layer}.{name}" for name in names if name not in skipped}
@@ -134,7 +154,7 @@ def test_named_values(golden, golden_folder):
     assert ends & theirs.keys() <= set(compared)
 
 
-def _compare(name, got, shape, last, rms):
+def _compare(name, got, shape, last, rms, near):
     """Shapes are reversed there; attention's cells are padded to another length."""
     n_values = int(np.prod(shape))
     if not name.endswith(("kq", "kq_soft_max")):
@@ -144,6 +164,6 @@ def _compare(name, got, shape, last, rms):
         row = got.reshape(len(got), -1)[-1]
     n = min(len(last), len(row))
     scale = max(rms, 1e-6)
-    np.testing.assert_allclose(row[:n], last[:n], rtol=2e-3, atol=2e-3 * scale, err_msg=name)
+    np.testing.assert_allclose(row[:n], last[:n], rtol=near, atol=near * scale, err_msg=name)
     size = np.sqrt(np.square(got, dtype=np.float64).sum() / n_values)
-    assert size == pytest.approx(rms, rel=2e-3), f"{name}: the root mean square"
+    assert size == pytest.approx(rms, rel=near), f"{name}: the root mean square"

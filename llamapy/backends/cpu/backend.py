@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +11,33 @@ import numpy as np
 from ... import quants
 from ...errors import UnsupportedError
 from ...threads import default_threads
-from . import attention, elementwise, experts, norm, products, rope, store
+from . import (
+    attention,
+    attention_parts,
+    by_head,
+    conv,
+    delta,
+    elementwise,
+    experts,
+    norm,
+    pool,
+    positions,
+    products,
+    rope,
+    rows,
+    ssm,
+    store,
+    store_cells,
+    wkv,
+)
 from .blocks import Blocks
+from .compiled import Compiled
 from .kernel import aligned_bytes
 from .tape import Tape, address_of
 from .workers import team
 
 if TYPE_CHECKING:
-    from ...plan import Launch, Plan
+    from ...plan import Plan
     from ...tensor import DType
 
 
@@ -43,14 +61,25 @@ class CPU:
     def __init__(self, threads: int, precision: str | None) -> None:
         self.team = team(threads)
         self.precision = precision
+        multiply = products.kernels(precision)
         found = {
             **elementwise.KERNELS,
             **norm.KERNELS,
             **rope.KERNELS,
+            **positions.KERNELS,
+            **rows.KERNELS,
+            **conv.KERNELS,
+            **ssm.KERNELS,
+            **wkv.KERNELS,
+            **delta.KERNELS,
             **store.KERNELS,
+            **store_cells.KERNELS,
             **experts.KERNELS,
-            **attention.KERNELS,
-            **products.kernels(precision),
+            **attention.kernels(precision),
+            **attention_parts.KERNELS,
+            **pool.KERNELS,
+            **multiply,
+            **by_head.kernels(multiply),
             # whatever the format, a cell is bytes
             **{f"copy_cells.{each.name}": store.put_copy_cells for each in quants.formats()},
         }
@@ -62,7 +91,8 @@ class CPU:
         if not isinstance(dtype, np.dtype):
             row_bytes = dtype.row_bytes(shape[-1])
             n_bytes = math.prod(shape[:-1]) * row_bytes
-            return Blocks(dtype, aligned_bytes(n_bytes).reshape(*shape[:-1], row_bytes))
+            room = aligned_bytes(n_bytes).reshape(*shape[:-1], row_bytes)
+            return Blocks(dtype, room, empty=True)
         room = np.empty(math.prod(shape) * dtype.itemsize + 64, np.uint8)
         return np.ndarray(shape, dtype, room, -address_of(room) % 64)
 
@@ -74,13 +104,16 @@ class CPU:
         buffer[...] = array
         return buffer
 
-    def get(self, buffer: Any) -> Any:
-        return buffer.copy() if isinstance(buffer, Blocks) else buffer
-
-    def write(self, buffer: Any, array: Any) -> None:
+    def get(self, buffer: Any, rows: Any = None) -> Any:
         if isinstance(buffer, Blocks):
-            buffer = buffer.rows
-        buffer[...] = array
+            return buffer.copy() if rows is None else buffer.take(rows)
+        return buffer if rows is None else buffer[rows]
+
+    def write(self, buffer: Any, array: Any, rows: Any = None) -> None:
+        if isinstance(buffer, Blocks):
+            buffer.put(slice(None) if rows is None else rows, array)
+        else:
+            buffer[... if rows is None else rows] = array
 
     def view(self, buffer: Any, shape: tuple[int, ...], dtype: DType) -> Any:
         assert isinstance(dtype, np.dtype)
@@ -94,25 +127,13 @@ class CPU:
 
     def compile(self, plan: Plan) -> Callable[[], object]:
         """One tape of all launches; what has no kernel is called from Python in between."""
-        tape = Tape(self.team.threads)
-        launches = {id(launch.run): launch for launch in plan.launches}
-        for call in plan._calls:
-            launch = launches.get(id(call))
-            if launch is not None and isinstance(launch.kernel, Routine):
-                self._add(tape, launch)
-            else:
-                tape.call(call)
-                tape.wrote()
-        return partial(self.team.run, tape.finish())
+        return Compiled(plan, self.team, lambda kernel: isinstance(kernel, Routine))
 
-    def _add(self, tape: Tape, launch: Launch) -> None:
-        buffers = [None if arg is None else arg.buffer for arg in launch.args]
-        launch.kernel.put(tape, launch.out.buffer, *buffers, **launch.params)  # type: ignore[attr-defined]
-        for buffer in (launch.out.buffer, *buffers):
-            if isinstance(buffer, Blocks):
-                buffer.pinned = True
-        out = launch.out.buffer
-        tape.wrote(out if isinstance(out, np.ndarray) else None)
+    def rehearsal(self) -> Any:
+        """This backend, which computes nothing and notes the kernels that it would need."""
+        from .rehearsal import Rehearsal
+
+        return Rehearsal(self)
 
 
 def create(

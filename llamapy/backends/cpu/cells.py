@@ -15,7 +15,7 @@ import numpy as np
 from numba.core import types
 
 from ...jit import float_to_half, half_to_float
-from .kernel import Kernel, device, kernel, once
+from .kernel import device
 from .simd import (
     absolute,
     bits_of,
@@ -28,7 +28,6 @@ from .simd import (
     load_first_floats,
     load_floats16,
     load_halves16,
-    load_i32,
     load_u16,
     load_words16,
     low_bytes,
@@ -52,6 +51,7 @@ from .simd import (
 # towards 0, as a cast
 cut_ints = convert("cut_ints", floats16, ints16, lambda b, v: b.fptosi(v, ints16.llvm))
 BLOCK = 32
+TILE = 32  # cells that lie together in the forms that attention likes
 
 
 def rows_of(buffer: Any) -> Any:
@@ -226,20 +226,3 @@ WRITE: dict[str, Any] = {
     "Q8_0": write_q8_0,
     "Q4_0": write_q4_0,
 }
-
-
-@once
-def reader(format_name: str) -> Kernel:
-    """Heads of the cells of these numbers as rows of float32."""
-    read = READ[format_name]
-
-    @kernel(f"read_cells_{format_name}")
-    def read_cells(out, out_row, cells, cell_row, numbers, d, first, last, thread):
-        end = (d + 15) // 16 * 64
-        for k in range(first, last):
-            at = out + k * out_row
-            read(at, cells + load_i32(numbers + 4 * k) * cell_row, d)
-            for column in range(end, out_row, 64):
-                store(at + column, repeat_float(0.0))
-
-    return read_cells

@@ -161,10 +161,34 @@ def dot2_bf16(builder, total, x, y):
     return call(builder, name, vector(FLOAT, 16), total, x, y)
 
 
+def put_together(builder, x, y):
+    """x | y, for bytes that have no bit in common.
+
+    LLVM would make one instruction of this and the masks before, which reads three registers, as
+    dot products do: few such at a time. Two that read two registers wait for nobody.
+    """
+    if not targets.current().has_zmm:
+        return builder.or_(x, y)
+    kind = ir.FunctionType(x.type, [x.type])
+    return builder.add(builder.asm(kind, "", "=v,0", [x], False), y)
+
+
+def looks_at_few_bits():
+    """Whether `look_up` leaves all but the last bits of an index out, so that no mask is needed."""
+    target = targets.current()
+    return target.has_zmm and target.has("avx512vbmi")
+
+
 def look_up(builder, table, indices):
-    """table[index] for 64 indices below 16; the table is a list of 16 bytes."""
+    """table[index] for 64 indices below 16; the table is a list of 16 bytes.
+
+    Where it `looks_at_few_bits`, the index is the remainder by 16, or by the table's period.
+    """
     target = targets.current()
     table = [value & 255 for value in table]
+    if looks_at_few_bits():
+        name, bytes_ = "llvm.x86.avx512.permvar.qi.512", vector(I8, 64)
+        return call(builder, name, bytes_, constant(bytes_, table * 4), indices)
 
     def shuffles(name, count):
         bytes_ = vector(I8, 64 // count)

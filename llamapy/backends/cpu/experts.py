@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import PIECE
+from .elementwise import PIECE, float_of
 from .kernel import kernel
 from .simd import (
     fma,
@@ -97,16 +97,17 @@ def normalize(out, weights, count, first, last, thread):
 
 
 @kernel("expert_sum")
-def expert_sum(out, y, weights, count, columns, first, last, thread):
-    """The experts' rows, weighted and added."""
-    for token in range(first, last):
+def expert_sum(out, y, weights, shared, count, columns, first, last, thread):
+    """Rows, weighted and added; `shared` sums are of the same rows."""
+    for each in range(first, last):
+        rows, numbers = y + 4 * (each // shared * count) * columns, weights + 4 * each * count
         for column in range(0, columns, 16):
             rest = least(16, columns - column)
             total = repeat_float(0.0)
-            for k in range(token * count, (token + 1) * count):
-                value = load_first_floats(y + 4 * (k * columns + column), rest)
-                total = fma(value, repeat_float(load_f32(weights + 4 * k)), total)
-            store_first(out + 4 * (token * columns + column), total, rest)
+            for k in range(count):
+                value = load_first_floats(rows + 4 * (k * columns + column), rest)
+                total = fma(value, repeat_float(load_f32(numbers + 4 * k)), total)
+            store_first(out + 4 * (each * columns + column), total, rest)
 
 
 @kernel("add_expert_bias")
@@ -130,6 +131,23 @@ def mul_scale(out, y, b, ids, columns, experts, first, last, thread):
         for column in range(0, columns, 16):
             rest, at = least(16, columns - column), 4 * (row * columns + column)
             store_first(out + at, load_first_floats(y + at, rest) * factor, rest)
+
+
+@kernel("chunks_of_experts")
+def chunks_of_experts(out, ids, by, first, last, thread):
+    """Each number times another one in float32, without what is behind the point."""
+    by = float_of(by)
+    for k in range(first, last):
+        store_u32(out + 4 * k, int(np.float32(load_i32(ids + 4 * k)) * by))
+
+
+@kernel("nearest_choice")
+def nearest_choice(out, x, columns, highest, first, last, thread):
+    """The whole number nearest to the first of each row, from 0 to the highest."""
+    for k in range(first, last):
+        value = load_f32(x + 4 * columns * k)
+        value = max(np.float32(0), min(np.float32(highest), value))
+        store_u32(out + 4 * k, int(np.floor(value + np.float32(0.5))))
 
 
 # ---- on a tape
@@ -160,7 +178,27 @@ def _grain(columns: int) -> int:
 def put_expert_sum(tape: Tape, out: Any, y: Any, weights: Any) -> None:
     tokens, count, columns = y.shape
     grain = _grain(columns * count)
-    tape.add(expert_sum, tokens, grain, out, y, weights, count, columns)
+    tape.add(expert_sum, tokens, grain, out, y, weights, 1, count, columns)
+
+
+def put_mix_streams(tape: Tape, out: Any, x: Any, by: Any) -> None:
+    """Streams are mixed as experts' rows are."""
+    tokens, count, columns = x.shape
+    shared = by.shape[1]
+    grain = _grain(columns * count)
+    tape.add(expert_sum, tokens * shared, grain, out, x, by, shared, count, columns)
+
+
+def put_chunks_of_experts(tape: Tape, out: Any, ids: Any, *, size: int) -> None:
+    tape.add(chunks_of_experts, ids.size, PIECE, out, ids, np.float32(1 / size))
+
+
+def put_nearest_choice(tape: Tape, out: Any, x: Any, *, highest: int) -> None:
+    tape.add(nearest_choice, out.size, PIECE, out, x, x.shape[-1], highest)
+
+
+def put_expert_total(tape: Tape, out: Any, y: Any) -> None:
+    put_expert_sum(tape, out, y, np.ones(y.shape[:2], np.float32))
 
 
 def put_add_bias(tape: Tape, out: Any, y: Any, b: Any, ids: Any) -> None:
@@ -178,6 +216,10 @@ KERNELS: dict[str, Callable[..., None]] = {
     "expert_weights": put_weights,
     "normalize_weights": put_normalize,
     "expert_sum": put_expert_sum,
+    "expert_total": put_expert_total,
+    "mix_streams": put_mix_streams,
+    "chunks_of_experts": put_chunks_of_experts,
+    "nearest_choice": put_nearest_choice,
     "add_expert_bias": put_add_bias,
     "mul_expert_scale": put_mul_scale,
 }

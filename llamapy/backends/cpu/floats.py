@@ -10,7 +10,7 @@ activations rounded to BF16, two at once, where the processor has that.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from llvmlite import ir
 from numba.core import types
@@ -240,13 +240,11 @@ def pairs_product(tokens, count):
 
 
 @once
-def plain_matmul(
-    layout: type[FloatLayout], tile: int, *, streamed: bool, adds: bool = False
-) -> Kernel:
-    """matmul(out, out_row, weights, x, x_row, columns, rows, tokens), over groups of 16 rows."""
+def float_rows(layout: type[FloatLayout], tile: int, streamed: bool) -> Any:
+    """multiply(weights, x, x_row, present, columns): the sums of 16 rows for a tile of tokens."""
     word_bytes, per_word = layout.word_bytes, layout.word_bytes // layout.file_bytes
     many, word, one = (columns_product(layout, tile, count) for count in (STEP, per_word, 1))
-    put, step_bytes = tile_store(tile, adds), STEP * ROWS * layout.file_bytes
+    step_bytes = STEP * ROWS * layout.file_bytes
     lines = step_bytes // 64 if streamed else 0
 
     @device
@@ -264,6 +262,17 @@ def plain_matmul(
         if columns % per_word:
             sums = one(sums, weights, x, x_row, present)
         return sums
+
+    return multiply_rows
+
+
+@once
+def plain_matmul(
+    layout: type[FloatLayout], tile: int, *, streamed: bool, adds: bool = False
+) -> Kernel:
+    """matmul(out, out_row, weights, x, x_row, columns, rows, tokens), over groups of 16 rows."""
+    word_bytes, per_word = layout.word_bytes, layout.word_bytes // layout.file_bytes
+    multiply_rows, put = float_rows(layout, tile, streamed), tile_store(tile, adds)
 
     @kernel(_name("plain", layout.__name__, tile, streamed, adds))
     def matmul(out, out_row, weights, x, x_row, columns, rows, tokens, first, last, thread):

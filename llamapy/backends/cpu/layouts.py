@@ -6,13 +6,16 @@ of 32 columns:
 
     group    block | block | ...
     block    heads, 16 halves each (the block's scale d, and its minimum m) | unit | unit | ...
-    unit     scale bytes, 16 for each | planes of codes
+    unit     scale bytes, 16 for each | words of codes
 
-A code is the small number that a format keeps for a weight. Its bits lie in one or two planes: a
-plane of b bits has b registers of 64 bytes for a unit, each byte of which holds 8 / b columns of a
-row. So eight registers of 16 rows x 4 columns come out of a unit, by a shift and a mask:
+A code is the small number that a format keeps for a weight. Codes of b bits take b words of 64
+bytes for a unit, and eight registers of 16 rows x 4 columns come out of them. The n = 8 / b codes
+that fit into a byte whole come by a shift and a mask:
 
-    register r of a plane = (word[r // n] >> b * (r % n)) & (2 ** b - 1)      n = 8 / b
+    register r = (word[r // n] >> b * (r % n)) & (2 ** b - 1)
+
+Of 3, 5 and 6 bits some are left at the top of each byte, and make up the last registers' codes:
+whole codes are cheaper to take out, and so there are as many of them as can be.
 
 A format says here where its codes and scales are in the file's block, how to put them back (a
 layout loses nothing), and what they mean: w = scale * (code - offset) - minimum, or with a table,
@@ -21,7 +24,8 @@ w = scale * (table[code] - offset).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import functools
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -35,6 +39,15 @@ from .simd import bytes32, load_u16, store_u16
 
 ROWS = 16
 UNIT = 32
+
+
+class Run(NamedTuple):
+    """Bits of a code: where they are in the word, how many, and their position in the code."""
+
+    word: int
+    bit: int
+    count: int
+    position: int
 
 
 class Layout:
@@ -51,7 +64,7 @@ class Layout:
     # where the block's halves are in the file
     heads: ClassVar[tuple[int, ...]] = ()
     scale_bytes: ClassVar[int] = 0
-    planes: ClassVar[tuple[int, ...]]
+    bits: ClassVar[int]  # of a code
     parts: ClassVar[int] = 1  # scales for a unit: one for 32 columns, or one for each 16
     has_minimum: ClassVar[bool] = False
     offset: ClassVar[int] = 0
@@ -103,13 +116,13 @@ class Layout:
 
     @classmethod
     def codes_at(cls) -> int:
-        """Where the planes start in a unit."""
+        """Where the words start in a unit."""
         return ROWS * cls.scale_bytes
 
     @classmethod
     def unit_size(cls) -> int:
         """Bytes of 16 rows x 32 columns, heads left out."""
-        return cls.codes_at() + 64 * sum(cls.planes)
+        return cls.codes_at() + 64 * cls.bits
 
     @classmethod
     def block_size(cls) -> int:
@@ -129,26 +142,28 @@ class Layout:
     @classmethod
     def largest(cls) -> int:
         """The largest number that a dot product meets."""
-        return max(cls.table) if cls.table else (1 << sum(cls.planes)) - 1
+        return max(cls.table) if cls.table else (1 << cls.bits) - 1
 
 
-# ---- planes
+# ---- codes in their words
 
 
-def _fields(planes):
-    """Each plane's bits, where its bits are in a code, and its first register."""
-    position, first = 0, 0
-    for bits in planes:
-        yield bits, position, first
-        position += bits
-        first += bits
-
-
-def _pieces(bits):
-    """The columns at each place in a plane's words: those that move by the same shift."""
-    per_word = 8 // bits
-    for k in range(per_word):
-        yield [4 * (word * per_word + k) + j for word in range(bits) for j in range(4)]
+@functools.cache
+def places(bits: int) -> list[list[Run]]:
+    """Where the code of each of the eight registers is: its runs of bits, the lowest first."""
+    whole, runs = 8 // bits, []
+    for register in range(bits * whole):
+        runs.append([Run(register // whole, bits * (register % whole), bits, 0)])
+    left = [(word, bit) for word in range(bits) for bit in range(bits * whole, 8)]
+    for start in range(0, len(left), bits):
+        own: list[Run] = []
+        for position, (word, bit) in enumerate(left[start : start + bits]):
+            if own and own[-1].word == word:
+                own[-1] = own[-1]._replace(count=own[-1].count + 1)
+            else:
+                own.append(Run(word, bit, 1, position))
+        runs.append(own)
+    return runs
 
 
 def _shift_masked(builder, word, shift):
@@ -175,27 +190,30 @@ class Unit:
             self._words[k] = code.load(self.builder, self.address, kind, 64 * k)
         return self._words[k]
 
-    def codes(self, register):
-        """The codes of columns 4 * register to 4 * register + 3: bytes64."""
+    def codes(self, register, masked=True):
+        """The codes of columns 4 * register to 4 * register + 3: bytes64.
+
+        Unless `masked`, bits of others may stand above a code.
+        """
         builder, result = self.builder, None
-        for bits, position, first in _fields(self.layout.planes):
-            per_word = 8 // bits
-            word = self._word(first + register // per_word)
-            shift = bits * (register % per_word) - position
+        runs = places(self.layout.bits)[register]
+        for run in runs:
+            value, shift = self._word(run.word), run.bit - run.position
             if shift:
-                word = _shift_masked(builder, word, shift)
-            if bits < 8:
-                mask = ((1 << bits) - 1) << position
-                word = builder.and_(word, code.constant(word.type, mask))
-            result = word if result is None else builder.or_(result, word)
+                value = _shift_masked(builder, value, shift)
+            if run.count < 8 and (masked or len(runs) > 1):
+                mask = ((1 << run.count) - 1) << run.position
+                value = builder.and_(value, code.constant(value.type, mask))
+            result = value if result is None else dots.put_together(builder, result, value)
         return result
 
     def numbers(self, register):
         """What a dot product takes: the codes, or what the table makes of them."""
-        codes = self.codes(register)
-        if self.layout.table is None:
-            return codes
-        return dots.look_up(self.builder, list(self.layout.table), codes)
+        table = self.layout.table
+        if table is None:
+            return self.codes(register)
+        codes = self.codes(register, masked=not dots.looks_at_few_bits())
+        return dots.look_up(self.builder, list(table), codes)
 
     def columns(self, register):
         """Four columns as whole numbers with the offset taken off: floats16 each."""
@@ -210,31 +228,50 @@ class Unit:
             yield builder.sitofp(column, floats)
 
 
+ALL_BITS = -1
+
+
+def _bits_of_bytes(count):
+    """A mask for the first bits of each of four bytes."""
+    return ((1 << count) - 1) * 0x01010101 if count < 8 else ALL_BITS
+
+
+def _moved(builder, source, moves, count):
+    """Bits of the words of a register put elsewhere, as a register of `count` words.
+
+    `moves` has for each word of the result a list of (word, bit, mask, new bit): the first moves of
+    all words are made side by side, then the second ones.
+    """
+    kind, result = code.vector(code.I32, count), None
+    for k in range(max(map(len, moves))):
+        each = [own[k] if k < len(own) else (0, 0, 0, 0) for own in moves]
+        value = code.shuffle(builder, source, [word for word, *_ in each])
+        value = builder.lshr(value, ir.Constant(kind, [bit for _, bit, _, _ in each]))
+        value = builder.and_(value, ir.Constant(kind, [mask for _, _, mask, _ in each]))
+        value = builder.shl(value, ir.Constant(kind, [bit for *_, bit in each]))
+        result = value if result is None else builder.or_(result, value)
+    return result
+
+
 @once
-def plane_writer(planes):
-    """put(at, codes): the 32 codes of one row into the planes of a unit; `at` is the row's byte."""
+def code_writer(bits):
+    """put(at, codes): the 32 codes of one row into the words of a unit; `at` is the row's byte."""
+    moves: list[list[tuple[int, int, int, int]]] = [[] for _ in range(bits)]
+    for register, runs in enumerate(places(bits)):
+        for run in runs:
+            # above a code there is nothing
+            mask = ALL_BITS if run.count == bits else _bits_of_bytes(run.count)
+            moves[run.word].append((register, run.position, mask, run.bit))
 
     @intrinsic
     def put(typing, at, codes):
         def lower(context, builder, sig, args):
             at, codes = args
-            for bits, position, first in _fields(planes):
-                mask = (1 << bits) - 1
-                field = codes
-                if position:
-                    field = builder.lshr(field, code.constant(field.type, position))
-                if bits < 8:
-                    field = builder.and_(field, code.constant(field.type, mask))
-                folded = None
-                for k, lanes in enumerate(_pieces(bits)):
-                    piece = code.shuffle(builder, field, lanes)
-                    if k:
-                        piece = builder.shl(piece, code.constant(piece.type, bits * k))
-                    folded = piece if folded is None else builder.or_(folded, piece)
-                words = builder.bitcast(folded, code.vector(code.I32, bits))
-                for k in range(bits):
-                    word = builder.extract_element(words, ir.Constant(code.I32, k))
-                    code.store(builder, word, at, 64 * (first + k))
+            registers = builder.bitcast(codes, code.vector(code.I32, 8))
+            words = _moved(builder, registers, moves, bits)
+            for k in range(bits):
+                word = builder.extract_element(words, ir.Constant(code.I32, k))
+                code.store(builder, word, at, 64 * k)
             return context.get_dummy_value()
 
         return types.void(types.int64, bytes32), lower
@@ -243,32 +280,21 @@ def plane_writer(planes):
 
 
 @once
-def plane_reader(planes):
-    """take(at): the 32 codes of one row from the planes of a unit."""
+def code_reader(bits):
+    """take(at): the 32 codes of one row from the words of a unit."""
+    moves = [
+        [(run.word, run.bit, _bits_of_bytes(run.count), run.position) for run in own]
+        for own in places(bits)
+    ]
 
     @intrinsic
     def take(typing, at):
         def lower(context, builder, sig, args):
-            result = None
-            for bits, position, first in _fields(planes):
-                words = code.constant(code.vector(code.I32, bits), 0)
-                for k in range(bits):
-                    word = code.load(builder, args[0], code.I32, 64 * (first + k))
-                    words = builder.insert_element(words, word, ir.Constant(code.I32, k))
-                folded = builder.bitcast(words, code.vector(code.I8, 4 * bits))
-                pieces = [
-                    builder.lshr(folded, code.constant(folded.type, bits * k))
-                    for k in range(8 // bits)
-                ]
-                order = [lane for lanes in _pieces(bits) for lane in lanes]
-                back = [order.index(lane) for lane in range(UNIT)]
-                field = code.shuffle(builder, code.join(builder, pieces), back)
-                if bits < 8:
-                    field = builder.and_(field, code.constant(field.type, (1 << bits) - 1))
-                if position:
-                    field = builder.shl(field, code.constant(field.type, position))
-                result = field if result is None else builder.or_(result, field)
-            return result
+            words = code.constant(code.vector(code.I32, bits), 0)
+            for k in range(bits):
+                word = code.load(builder, args[0], code.I32, 64 * k)
+                words = builder.insert_element(words, word, ir.Constant(code.I32, k))
+            return builder.bitcast(_moved(builder, words, moves, 8), bytes32.llvm)
 
         return bytes32(types.int64), lower
 

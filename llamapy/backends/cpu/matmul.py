@@ -11,11 +11,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from numba.core import types
+
+from . import instructions as code
 from .kernel import Kernel, device, kernel, once
 from .layouts import ROWS, UNIT, Layout
 from .quantize_activations import unit_bytes
-from .simd import copies, load_halves16, repeat_float, stream_ahead, widen
+from .simd import AHEAD, copies, load_halves16, repeat_float, widen, word
 from .tiles import tile_store, unit_product, unit_product_float
+
+# A processor fetches on its own what is read from end to end, and is faster at it than when it is
+# asked for every line. But it stops at the end of a page: a line of each unit keeps it going.
+fetch_ahead = word(
+    "fetch_ahead",
+    types.void,
+    (types.int64,),
+    lambda b, at: code.prefetch(b, code.offset(b, at, AHEAD), 2),
+)
+fetch_nothing = word("fetch_nothing", types.void, (types.int64,), lambda b, at: None)
 
 
 @once
@@ -71,7 +84,7 @@ def product(layout: type[Layout], tokens: int, streamed: bool) -> Any:
     multiply = unit_product(layout, tokens)
     head_size, unit_size, codes_at = layout.head_size(), layout.unit_size(), layout.codes_at()
     units, x_size = layout.units(), unit_bytes(tokens)
-    lines = -(-unit_size // 64) if streamed else 0
+    fetch = fetch_ahead if streamed else fetch_nothing
 
     @device
     def multiply_rows(weights, x, blocks):
@@ -80,7 +93,7 @@ def product(layout: type[Layout], tokens: int, streamed: bool) -> Any:
             d, m = head(weights)
             weights += head_size
             for _ in range(units):
-                stream_ahead(weights, lines)
+                fetch(weights)
                 each, low = scales(d, weights), minimums(d, m, weights)
                 sums = multiply(sums, weights + codes_at, x, each, low)
                 weights += unit_size
@@ -97,7 +110,7 @@ def float_product(layout: type[Layout], tokens: int, streamed: bool) -> Any:
     multiply = unit_product_float(layout, tokens)
     head_size, unit_size, codes_at = layout.head_size(), layout.unit_size(), layout.codes_at()
     units = layout.units()
-    lines = -(-unit_size // 64) if streamed else 0
+    fetch = fetch_ahead if streamed else fetch_nothing
 
     @device
     def multiply_rows(weights, x, row_bytes, count, blocks):
@@ -106,7 +119,7 @@ def float_product(layout: type[Layout], tokens: int, streamed: bool) -> Any:
             d, m = head(weights)
             weights += head_size
             for _ in range(units):
-                stream_ahead(weights, lines)
+                fetch(weights)
                 each, low = scales(d, weights), minimums(d, m, weights)
                 sums = multiply(sums, weights + codes_at, x, row_bytes, count, each, low)
                 weights += unit_size

@@ -13,6 +13,7 @@ from .functions import exponential
 from .kernel import device, kernel
 from .simd import (
     fma,
+    least,
     load_f32,
     load_first_floats,
     load_floats16,
@@ -93,15 +94,61 @@ def rms_norm(out, x, w, columns, eps, first, last, thread):
 
 
 @kernel("layer_norm")
-def layer_norm(out, x, w, b, columns, eps, first, last, thread):
-    """Mean 0 and variance 1."""
+def layer_norm(out, x, w, b, heads, columns, eps, first, last, thread):
+    """Mean 0 and variance 1. Each of a token's heads may have weights of its own."""
     eps = float_of(eps)
     for row in range(first, last):
-        here = x + 4 * columns * row
+        here, own = x + 4 * columns * row, 4 * columns * (row % heads)
         mean = _sum(here, columns) / np.float32(columns)
         variance = _sum_of_squares(here, mean, columns) / np.float32(columns)
         factor = np.float32(1) / np.sqrt(variance + eps)
-        _scaled(out + 4 * columns * row, here, w, b, mean, factor, columns)
+        ws, bs = w + own if w != 0 else 0, b + own if b != 0 else 0
+        _scaled(out + 4 * columns * row, here, ws, bs, mean, factor, columns)
+
+
+@kernel("group_norm")
+def group_norm(out, x, w, b, rows, columns, width, eps, first, last, thread):
+    """Mean 0 and variance 1 over all rows, over groups of `width` columns."""
+    eps = float_of(eps)
+    for group in range(first, last):
+        own = 4 * width * group
+        count, total, squares = np.float32(rows * width), np.float32(0), np.float32(0)
+        for row in range(rows):
+            total += _sum(x + 4 * columns * row + own, width)
+        mean = total / count
+        for row in range(rows):
+            squares += _sum_of_squares(x + 4 * columns * row + own, mean, width)
+        factor = np.float32(1) / np.sqrt(squares / count + eps)
+        ws, bs = w + own if w != 0 else 0, b + own if b != 0 else 0
+        for row in range(rows):
+            at = 4 * columns * row + own
+            _scaled(out + at, x + at, ws, bs, mean, factor, width)
+
+
+@kernel("as_long_as")
+def as_long_as(out, x, like, shared, columns, first, last, thread):
+    """Each row made as long as another; `shared` rows are made as long as the same."""
+    zero = np.float32(0)
+    for row in range(first, last):
+        here = x + 4 * columns * row
+        wanted = np.sqrt(_sum_of_squares(like + 4 * columns * (row // shared), zero, columns))
+        factor = wanted / np.sqrt(_sum_of_squares(here, zero, columns))
+        _scaled(out + 4 * columns * row, here, 0, 0, zero, factor, columns)
+
+
+@kernel("excess")
+def excess(out, x, columns, deviations, first, last, thread):
+    """How far values are above the mean and so many standard deviations, or 0."""
+    deviations = float_of(deviations)
+    for row in range(first, last):
+        here = x + 4 * columns * row
+        mean = _sum(here, columns) / np.float32(columns)
+        variance = _sum_of_squares(here, mean, columns) / np.float32(columns - 1)
+        bound = mean + np.sqrt(variance) * deviations
+        for k in range(0, columns, 16):
+            rest = least(16, columns - k)
+            value = load_first_floats(here + 4 * k, rest) - bound
+            store_first(out + 4 * (columns * row + k), maximum(repeat_float(0.0), value), rest)
 
 
 @kernel("softmax")
@@ -149,9 +196,37 @@ def put_rms_norm(tape: Tape, out: Any, x: Any, w: Any, *, eps: float) -> None:
 
 
 def put_layer_norm(tape: Tape, out: Any, x: Any, w: Any, b: Any, *, eps: float) -> None:
+    _put_layer_norm(tape, out, x, w, b, 1, eps)
+
+
+def put_head_layer_norm(tape: Tape, out: Any, x: Any, w: Any, b: Any, *, eps: float) -> None:
+    _put_layer_norm(tape, out, x, w, b, x.shape[1], eps)
+
+
+def _put_layer_norm(tape: Tape, out: Any, x: Any, w: Any, b: Any, heads: int, eps: float) -> None:
     rows, grain, columns = _rows(x)
     w, b = (0 if each is None else each for each in (w, b))
-    tape.add(layer_norm, rows, grain, out, x, w, b, columns, np.float32(eps))
+    tape.add(layer_norm, rows, grain, out, x, w, b, heads, columns, np.float32(eps))
+
+
+def put_group_norm(
+    tape: Tape, out: Any, x: Any, w: Any, b: Any, *, groups: int, eps: float
+) -> None:
+    rows, columns = x.shape
+    w, b = (0 if each is None else each for each in (w, b))
+    values = rows, columns, columns // groups, np.float32(eps)
+    if rows:
+        tape.add(group_norm, groups, 1, out, x, w, b, *values)
+
+
+def put_as_long_as(tape: Tape, out: Any, x: Any, like: Any) -> None:
+    rows, grain, columns = _rows(x)
+    tape.add(as_long_as, rows, grain, out, x, like, x.shape[1], columns)
+
+
+def put_excess(tape: Tape, out: Any, x: Any, *, deviations: float) -> None:
+    rows, grain, columns = _rows(x)
+    tape.add(excess, rows, grain, out, x, columns, np.float32(deviations))
 
 
 def put_softmax(tape: Tape, out: Any, x: Any) -> None:
@@ -162,5 +237,9 @@ def put_softmax(tape: Tape, out: Any, x: Any) -> None:
 KERNELS: dict[str, Callable[..., None]] = {
     "rms_norm": put_rms_norm,
     "layer_norm": put_layer_norm,
+    "head_layer_norm": put_head_layer_norm,
+    "group_norm": put_group_norm,
+    "as_long_as": put_as_long_as,
+    "excess": put_excess,
     "softmax": put_softmax,
 }

@@ -10,7 +10,7 @@ from ... import threads as pool
 from ...errors import ShapeError
 from .floats import FloatLayout, float_packer
 from .kernel import Kernel, aligned_bytes, device, kernel, once
-from .layouts import ROWS, Layout, plane_reader, plane_writer
+from .layouts import ROWS, Layout, code_reader, code_writer
 from .simd import least, load_u8, load_u16, store_u8, store_u16
 
 Bytes = NDArray[np.uint8]
@@ -106,7 +106,7 @@ def packer(layout: type[Layout]) -> Kernel:
     head_size, unit_size, codes_at = layout.head_size(), layout.unit_size(), layout.codes_at()
     file_bytes = layout.file_bytes
     head, scale_byte, codes = layout.head, layout.scale_byte, layout.codes
-    put = plane_writer(layout.planes)
+    put = code_writer(layout.bits)
     places = heads or (0,)
 
     @device
@@ -144,7 +144,7 @@ def unpacker(layout: type[Layout]) -> Kernel:
     head_size, unit_size, codes_at = layout.head_size(), layout.unit_size(), layout.codes_at()
     file_bytes = layout.file_bytes
     put_head, put_scale_byte, put_codes = layout.put_head, layout.put_scale_byte, layout.put_codes
-    take = plane_reader(layout.planes)
+    take = code_reader(layout.bits)
     places = heads or (0,)
 
     @device

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from . import eager
-from .expert_matmul import expert_matmul
+from .expert_matmul import (
+    expert_matmul,
+    expert_tiles,
+    order_by_expert,
+    order_bytes,
+    rows_in_order,
+    tile_rows,
+    tiled_rows,
+)
 from .floats import FloatLayout, round_to_bf16
 from .formats import LAYOUTS
 from .layouts import ROWS, UNIT
@@ -23,6 +32,8 @@ from .tape import Tape, address_of
 NOT_SHARED = 32_768
 # pieces for each thread, where there is much to do: none is to wait long for the last one
 PIECES = 8
+# so many rows for an expert, on the average, are multiplied in tiles
+ROWS_FOR_TILES = 6
 
 
 def share(tape: Tape, groups: int, n_bytes: int, tokens: int) -> int:
@@ -92,7 +103,7 @@ def _matmul(name: str) -> Callable[..., None]:
         weights, groups = w.packed, -(-rows // ROWS)
         grain = share(tape, groups, weights.size, ready.tokens)
         call = eager.bind(layout, weights, ready, out.reshape(ready.tokens, rows))
-        tape.add(call.kernel, groups, grain, *call.values)
+        tape.add(call.kernel, groups, grain, *call.values, weights=weights)
 
     return put
 
@@ -119,6 +130,43 @@ def _lookup(name: str) -> Callable[..., None]:
 # ---- experts
 
 
+@dataclass(eq=False)
+class Order:
+    """Rows in the order of their experts, on the tape."""
+
+    data: Any
+
+
+def _order(tape: Tape, ids: Any, experts: int) -> Order:
+    key = address_of(ids), ids.size, 1, Order, experts
+    if key not in tape.ready:
+        data = tape.lasting(order_bytes(ids.size, experts))
+        tape.add(order_by_expert, 1, 1, data, ids, ids.size, experts)
+        tape.ready[key] = Order(data)
+    return tape.ready[key]
+
+
+def _in_order(
+    tape: Tape, x: Any, ready: eager.Activations, ids: Any, order: Order, experts: int
+) -> eager.Activations:
+    """The activations of each row, side by side for each expert."""
+    shared, tile = ids.shape[1] // x.shape[1], tile_size(ids.size)
+    # the order is part of the key: if ids are written anew, there is a new one
+    key = address_of(x), ready.tokens, ready.columns, type(ready), order
+    if key in tape.ready:
+        return tape.ready[key]
+    count, columns = ids.size, ready.columns
+    if isinstance(ready, eager.Bytes):
+        data = tape.lasting(quantized_bytes(tiled_rows(count, experts, tile), columns, tile))
+        values = order.data, ids, ready.data, shared, experts, columns // UNIT
+        tape.add(tile_rows(tile), count, 4, data, *values)
+    else:
+        data = tape.lasting(4 * count * columns)
+        tape.add(rows_in_order, count, 4, data, order.data, x, shared, experts, columns)
+    tape.ready[key] = type(ready)(data, count, columns, tile)
+    return tape.ready[key]
+
+
 def _expert_matmul(name: str) -> Callable[..., None]:
     layout = LAYOUTS[name]
 
@@ -130,13 +178,22 @@ def _expert_matmul(name: str) -> Callable[..., None]:
         how = "float32" if issubclass(layout, FloatLayout) else precision
         ready = activations(tape, layout, x, columns, how, tile=1)
         weights, groups = w.packed, -(-rows // ROWS)
-        x_row = 4 * columns
-        if isinstance(ready, eager.Bytes):
-            x_row = columns // UNIT * unit_bytes(1)
         group_bytes = weights.size // max(1, experts * groups)
         grain = max(1, eager.BYTES_PER_PIECE // max(1, group_bytes))
-        values = ids, x_row, shared, ids.size, rows, columns, group_bytes
-        kernel = expert_matmul(layout, how)
+        in_bytes = isinstance(ready, eager.Bytes)
+        if ids.size < ROWS_FOR_TILES * experts:
+            x_row = columns // UNIT * unit_bytes(1) if in_bytes else 4 * columns
+            values = ids, x_row, shared, ids.size, rows, columns, group_bytes
+            kernel = expert_matmul(layout, how)
+        else:
+            order = _order(tape, ids, experts)
+            ready = _in_order(tape, x, ready, ids, order, experts)
+            x_row = 0 if in_bytes else 4 * columns
+            tile_bytes = (
+                columns // UNIT * unit_bytes(ready.tile) if in_bytes else ready.tile * x_row
+            )
+            values = order.data, x_row, tile_bytes, experts, rows, columns, group_bytes
+            kernel = expert_tiles(layout, how, ready.tile)
         tape.add(kernel, experts * groups, grain, out, weights, ready.data, *values)
 
     return put

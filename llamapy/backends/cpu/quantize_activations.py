@@ -14,6 +14,8 @@ Tokens lie in tiles, so that one address and constants reach all that a register
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,13 +91,11 @@ def quantize(x: NDArray[np.float32], tile: int) -> NDArray[np.uint8]:
 
 
 @once
-def quantizer(tile: int) -> Kernel:
-    """quantize(out, x, row_bytes, tokens, units), over `pieces`."""
-    size = unit_bytes(tile)
+def unit_quantizer(tile: int) -> Any:
+    """quantize_unit(low, high, at, token): 32 columns of one token into a tile's unit."""
 
     @device
     def quantize_unit(low, high, at, token):
-        """32 columns of one token into a tile's unit."""
         # compared as whole numbers, NaN is the largest of all magnitudes, and so is seen
         bits = reduce_max_ints(maximum(bits_of(absolute(low)), bits_of(absolute(high))))
         largest = bits_float(np.uint32(bits))
@@ -111,6 +111,14 @@ def quantizer(tile: int) -> Kernel:
         store_f32(at + 8 * tile, np.float32(-(first_sum + second_sum)))
         store_u32(at + 12 * tile, -first_sum)
         store_u32(at + 16 * tile, -second_sum)
+
+    return quantize_unit
+
+
+@once
+def quantizer(tile: int) -> Kernel:
+    """quantize(out, x, row_bytes, tokens, units), over `pieces`."""
+    quantize_unit, size = unit_quantizer(tile), unit_bytes(tile)
 
     @kernel(f"quantize_activations_{tile}")
     def quantize(out, x, row_bytes, tokens, units, first, last, thread):

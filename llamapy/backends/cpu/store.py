@@ -72,13 +72,6 @@ def scatter(table, rows, ids, row_bytes, count, first, last, thread):
         move(table + row_bytes * row, rows + row_bytes * k, row_bytes)
 
 
-@kernel("columns")
-def columns(out, x, x_row, start, n_bytes, first, last, thread):
-    """Some bytes of each row."""
-    for row in range(first, last):
-        move(out + n_bytes * row, x + x_row * row + start, n_bytes)
-
-
 # ---- on a tape
 
 
@@ -102,6 +95,9 @@ def put_place(tape: Tape, out: Any, new: Any, cells: Any, slots: Any) -> None:
 
 def put_copy_cells(tape: Tape, out: Any, cells: Any, sources: Any, targets: Any) -> None:
     """All are read before one is written, and written in order."""
+    if getattr(cells, "is_laid_out", False):
+        tape.call(lambda: cells.put(targets, cells.take(sources)))
+        return
     cells = rows_of(cells)
     count, size = sources.size, cells.strides[0]
     between = aligned_bytes(count * size)
@@ -115,17 +111,10 @@ def put_lookup(tape: Tape, out: Any, ids: Any, table: Any) -> None:
         tape.add(gather, ids.size, _grain(size), out, table, ids, size, len(table))
 
 
-def put_columns(tape: Tape, out: Any, x: Any, *, start: int, count: int) -> None:
-    n, k = x.shape
-    count = out.shape[1]
-    tape.add(columns, n, _grain(4 * count), out, x, 4 * k, 4 * start, 4 * count)
-
-
 KERNELS: dict[str, Callable[..., None]] = {
     "store": _store("F32"),
-    **{f"store.{name}": _store(name) for name in WRITE if name != "F32"},
+    **{f"store.{name}": _store(name) for name in WRITE},
     "place": put_place,
     "copy_cells": put_copy_cells,
     "lookup": put_lookup,
-    "columns": put_columns,
 }

@@ -2,74 +2,51 @@
 """A tape: kernels with their arguments, one after the other, walked by compiled code.
 
 One thread leads. It opens a row for all by setting counters, of which each thread takes pieces of
-work: first of its own part, so that it reads memory in one stream, then of the others'. The leader
-opens the next row when all pieces of this one are done. It needs no helper: one that comes late, or
-is held back by another process, only takes fewer pieces. So nothing can wait for a thread that is
-not there, and a row of a single piece costs no more than its call.
+work: first of its own part, from the front, so that it reads memory in one stream; then of the
+others', from the back. The leader opens the next row when all pieces of this one are done. It needs
+no helper: one that comes late, or is held back by another process, only takes fewer pieces. So
+nothing can wait for a thread that is not there, and a row of a single piece costs no more than its
+call. Rows that do not need each other may be joined, and then are opened, and waited for, together.
 
-    row      kernel, arguments, work, work of a piece, pieces
+Whoever waits fetches the beginning of its part of the weights that come next.
+
+    row      kernel, arguments, work, work of a piece, pieces; those of all that are joined to it
+             from here on, how many rows these are, where each thread's part of the next weights is
     shared   a cache line for each: rows opened, the open row, pieces done, a way to yield;
-             then for each thread the counter of its part: the end, shifted by 32, and the next
+             then for each thread the counter of its part: the end, shifted by 32, and the next;
+             beside it, where its part of the next weights is
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba.core import types
 
-from ...jit import kernel as compiled
-from . import instructions as code
-from . import targets
-from .kernel import Kernel, aligned_bytes, device
-from .simd import least, load_i64, word
+from .atomics import (
+    call_kernel,
+    call_nothing,
+    exchange,
+    load_shared,
+    pause,
+    store_shared,
+    take,
+    ticks,
+)
+from .kernel import INT64, VOID, Kernel, aligned_bytes, device, native
+from .simd import least, load_i64, prefetch, store_i64
 
-WORDS = 5
+KERNEL, ARGUMENTS, WORK, GRAIN, PIECES, ALL_PIECES, JOINED, AHEAD = range(0, 64, 8)
+WORDS = 8
 ROW_BYTES = 8 * WORDS
 OPENED, ROW, DONE, YIELD, COUNTERS = 0, 64, 128, 192, 256
+NEXT_WEIGHTS = 8  # in the line of a counter
 MOST_PIECES = 1 << 30
 # looks at a counter, each with a pause, before the processor is offered to others
 PATIENCE = 2000
-
-
-# ---- what kernels need not know: memory that threads share, and calls by address
-
-
-def _load_shared(builder, at):
-    return builder.load_atomic(code.pointer(builder, at, code.I64), "acquire", 8)
-
-
-def _store_shared(builder, at, value):
-    builder.store_atomic(value, code.pointer(builder, at, code.I64), "release", 8)
-
-
-def _take(builder, at, count):
-    return builder.atomic_rmw("add", code.pointer(builder, at, code.I64), count, "seq_cst")
-
-
-def _pause(builder):
-    """A hint that this is a loop that waits."""
-    target = targets.current()
-    if target.is_x86:
-        code.call(builder, "llvm.x86.sse2.pause", code.VOID)
-    elif target.is_arm:
-        code.call(builder, "llvm.aarch64.hint", code.VOID, ir.Constant(code.I32, 1))
-
-
-def _call(builder, address, *args):
-    kind = ir.FunctionType(code.VOID, [arg.type for arg in args])
-    builder.call(builder.inttoptr(address, kind.as_pointer()), args)
-
-
-load_shared = word("load_shared", types.int64, (types.int64,), _load_shared)
-store_shared = word("store_shared", types.void, (types.int64,) * 2, _store_shared)
-take = word("take", types.int64, (types.int64,) * 2, _take)
-pause = word("pause", types.void, (), _pause)
-call_kernel = word("call_kernel", types.void, (types.int64,) * 5, _call)
-call_nothing = word("call_nothing", types.void, (types.int64,), _call)
+# bytes of the next weights that a thread fetches while it waits: well below a core's own cache
+FETCHED = 1 << 17
 
 
 # ---- the walk
@@ -77,10 +54,13 @@ call_nothing = word("call_nothing", types.void, (types.int64,), _call)
 
 @device
 def _run_piece(row, piece, thread):
-    work, grain = load_i64(row + 16), load_i64(row + 24)
+    while piece >= load_i64(row + PIECES):
+        piece -= load_i64(row + PIECES)
+        row += ROW_BYTES
+    work, grain = load_i64(row + WORK), load_i64(row + GRAIN)
     first = piece * grain
     last = least(work, first + grain)
-    call_kernel(load_i64(row), load_i64(row + 8), first, last, thread)
+    call_kernel(load_i64(row + KERNEL), load_i64(row + ARGUMENTS), first, last, thread)
 
 
 @device
@@ -94,62 +74,103 @@ def _rest(shared, waited):
 
 
 @device
+def _take_first(counter):
+    """The next piece of a part, or -1 when there is none."""
+    while True:
+        state = load_shared(counter)
+        if state & 0xFFFFFFFF >= state >> 32:
+            return -1
+        if exchange(counter, state, state + 1):
+            return state & 0xFFFFFFFF
+
+
+@device
+def _take_last(counter):
+    """The last piece of a part, or -1 when there is none."""
+    while True:
+        state = load_shared(counter)
+        if state & 0xFFFFFFFF >= state >> 32:
+            return -1
+        if exchange(counter, state, state - (1 << 32)):
+            return (state >> 32) - 1
+
+
+@device
 def _help(shared, thread, threads):
     """Do pieces of the open row, as long as there are any.
 
     A piece that was taken keeps its row open: only then is the row looked at.
     """
-    for k in range(threads):
-        counter = shared + COUNTERS + 64 * ((thread + k) % threads)
-        while True:
-            state = load_shared(counter)
-            if state & 0xFFFFFFFF >= state >> 32:
-                break
-            state = take(counter, 1)
-            piece = state & 0xFFFFFFFF
-            if piece >= state >> 32:
-                break
+    own = shared + COUNTERS + 64 * thread
+    piece = _take_first(own)
+    while piece >= 0:
+        _run_piece(load_shared(shared + ROW), piece, thread)
+        take(shared + DONE, 1)
+        piece = _take_first(own)
+    for k in range(1, threads):
+        other = shared + COUNTERS + 64 * ((thread + k) % threads)
+        piece = _take_last(other)
+        while piece >= 0:
             _run_piece(load_shared(shared + ROW), piece, thread)
             take(shared + DONE, 1)
+            piece = _take_last(other)
 
 
 @device
 def _open(row, pieces, shared, threads):
+    ahead = load_i64(row + AHEAD)
     store_shared(shared + ROW, row)
     store_shared(shared + DONE, 0)
     for part in range(threads):
+        counter = shared + COUNTERS + 64 * part
+        store_i64(counter + NEXT_WEIGHTS, load_i64(ahead + 8 * part))
         begin, end = pieces * part // threads, pieces * (part + 1) // threads
-        store_shared(shared + COUNTERS + 64 * part, end << 32 | begin)
+        store_shared(counter, end << 32 | begin)
     take(shared + OPENED, 1)
 
 
-@compiled
-def walk(tape, count, shared, threads):
-    """Run all rows of a tape, as the leader."""
-    for k in range(count):
+@native(VOID)
+def walk(tape, count, shared, threads, times):
+    """Run all rows of a tape, as the leader; note the time at each, if there is room for it."""
+    k = 0
+    while k < count:
         row = tape + ROW_BYTES * k
-        pieces = load_i64(row + 32)
+        if times != 0:
+            store_i64(times + 8 * k, ticks())
+        k += load_i64(row + JOINED)
+        pieces = load_i64(row + ALL_PIECES)
         if pieces == 1 or threads == 1:
             for piece in range(pieces):
                 _run_piece(row, piece, 0)
             continue
         _open(row, pieces, shared, threads)
         _help(shared, 0, threads)
-        waited = 0
+        waited, at = 0, load_i64(shared + COUNTERS + NEXT_WEIGHTS)
         while load_shared(shared + DONE) != pieces:
-            _rest(shared, waited)
+            if at != 0 and waited < FETCHED // 64:
+                prefetch(at + 64 * waited)
+            else:
+                _rest(shared, waited)
             waited += 1
+    if times != 0:
+        store_i64(times + 8 * count, ticks())
 
 
-@compiled
+@native(INT64)
 def follow(shared, thread, threads, seen, patience):
     """Help with whatever is opened; return the count of rows when nothing was for a while."""
-    waited = 0
+    waited, ahead, fetched = 0, 0, FETCHED
     while waited < patience:
         opened = load_shared(shared + OPENED)
         if opened != seen:
             seen, waited = opened, 0
             _help(shared, thread, threads)
+            following = load_i64(shared + COUNTERS + 64 * thread + NEXT_WEIGHTS)
+            if following != ahead:
+                ahead, fetched = following, 0
+        elif ahead != 0 and fetched < FETCHED:
+            prefetch(ahead + fetched)
+            fetched += 64
         else:
             _rest(shared, waited)
             waited += 1
@@ -181,12 +202,24 @@ class Room:
         self.n_bytes = n_bytes
 
 
+class _Row:
+    __slots__ = ("first", "grain", "joined", "kernel", "pieces", "weights", "work")
+
+    def __init__(
+        self, kernel: int, first: int, work: int, grain: int, weights: np.ndarray | None
+    ) -> None:
+        self.kernel, self.work, self.grain, self.weights = kernel, work, grain, weights
+        self.first = first  # its first argument
+        self.pieces = -(-work // grain)
+        self.joined = False  # to the row before it
+
+
 class Tape:
     """Kernels with their arguments in order, and calls of Python between them."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._rows: list[tuple[int, int, int, int]] = []  # kernel, first argument, work, grain
+        self._rows: list[_Row] = []
         self._arguments: list[int] = []
         self._rooms: list[tuple[int, int]] = []  # the argument that is its address, bytes
         self._calls: list[tuple[int, Callable[[], object]]] = []  # rows before it, a call
@@ -195,14 +228,24 @@ class Tape:
         self.ready: dict[tuple[Any, ...], Any] = {}
         self._unused: list[np.ndarray] = []
 
-    def add(self, kernel: Kernel, work: int, grain: int, *values: Any) -> None:
-        """A kernel over so much work, of which a piece has `grain`."""
+    def add(
+        self,
+        kernel: Kernel,
+        work: int,
+        grain: int,
+        *values: Any,
+        weights: np.ndarray | None = None,
+    ) -> None:
+        """A kernel over so much work, of which a piece has `grain`.
+
+        `weights` are read from end to end, as the work proceeds.
+        """
         if len(values) != len(kernel.parameters):
             raise TypeError(f"{kernel} was given {len(values)} arguments")
         if work <= 0:
             return
         grain = max(1, grain, -(-work // MOST_PIECES))
-        self._rows.append((kernel.address, len(self._arguments), work, grain))
+        self._rows.append(_Row(kernel.address, len(self._arguments), work, grain, weights))
         for value in values:
             if type(value) is int:
                 self._arguments.append(value)
@@ -212,6 +255,20 @@ class Tape:
             else:
                 self._arguments.append(_word(value))
         self._kept.append(values)
+
+    def arguments(self, values: tuple[Any, ...]) -> np.ndarray:
+        """Arguments in memory, for kernels that are called by another one."""
+        self._kept.append(values)
+        return np.array([_word(value) for value in values], np.int64)
+
+    def join(self) -> None:
+        """Let the last row be done together with the one before, which it does not need.
+
+        Small rows stay apart: to share them costs more than they do.
+        """
+        before, last = self._rows[-2:]
+        if before.joined or before.pieces > 1 or last.pieces > 1:
+            last.joined = True
 
     def room(self, n_bytes: int) -> Room:
         """Memory of each thread for one kernel: the kernels of a tape share it."""
@@ -248,44 +305,90 @@ class Tape:
 
     def finish(self) -> Finished:
         """The tape, ready to be walked."""
+        groups = self._groups()
         head = WORDS * len(self._rows)
-        table = np.empty(head + len(self._arguments), np.int64)
+        end = head + len(self._arguments)
+        streams = [
+            k for k, group in enumerate(groups) if any(row.weights is not None for row in group)
+        ]
+        beginnings = [self._beginnings(groups[k]) for k in streams] or [[0] * self.threads]
+        table = np.empty(end + self.threads * len(beginnings), np.int64)
         start = address_of(table)
         words: list[int] = []
-        for address, first, work, grain in self._rows:
-            pieces = -(-work // grain)
-            words += (address, start + 8 * (head + first), work, grain, pieces)
-        table[:] = words + self._arguments
-        kept = [table, self._kept]
+        shared = []
+        for k, group in enumerate(groups):
+            # after the last of them the first comes next: tapes are walked again
+            following = next((n for n, stream in enumerate(streams) if stream > k), 0)
+            ahead = start + 8 * (end + self.threads * following)
+            left = sum([row.pieces for row in group])
+            shared += [left] * len(group)
+            for joined, row in enumerate(group):
+                words += (row.kernel, start + 8 * (head + row.first), row.work, row.grain)
+                words += (row.pieces, left, len(group) - joined, ahead)
+                left -= row.pieces
+        table[:] = words + self._arguments + [at for each in beginnings for at in each]
+        kept: list[Any] = [self._kept]
         if self._rooms:
             room = aligned_bytes(self.threads * max(size for _, size in self._rooms))
-            for at, _ in self._rooms:
-                table[head + at] = address_of(room)
+            for argument, _ in self._rooms:
+                table[head + argument] = address_of(room)
             kept.append(room)
-        return Finished(start, words[WORDS - 1 :: WORDS], self._calls, kept)
+        return Finished(table, shared, self._calls, kept)
+
+    def _groups(self) -> list[list[_Row]]:
+        """Rows that are done together."""
+        groups: list[list[_Row]] = []
+        for row in self._rows:
+            if row.joined:
+                groups[-1].append(row)
+            else:
+                groups.append([row])
+        return groups
+
+    def _beginnings(self, group: list[_Row]) -> list[int]:
+        """Where the weights of each thread's part begin."""
+        pieces = sum(row.pieces for row in group)
+        return [_place(group, pieces * part // self.threads) for part in range(self.threads)]
+
+
+def _place(group: list[_Row], piece: int) -> int:
+    """Where the weights of this piece begin."""
+    for row in group:
+        if piece < row.pieces:
+            break
+        piece -= row.pieces
+    if row.weights is None:
+        return 0
+    return address_of(row.weights) + row.weights.nbytes // row.work * row.grain * piece
+
+
+class Rows(NamedTuple):
+    """Rows of a tape between calls of Python, and whether there is something to share."""
+
+    address: int
+    count: int
+    shares: bool
 
 
 class Finished:
-    """Parts of a tape between calls of Python: rows, or a call.
-
-    Rows are an address, how many, and whether there is something to share.
-    """
+    """The parts of a tape: rows, and calls of Python between them."""
 
     def __init__(
         self,
-        start: int,
+        table: np.ndarray,
         pieces: list[int],
         calls: list[tuple[int, Callable[[], object]]],
         kept: list[Any],
     ) -> None:
-        self._kept = kept
+        self.table, self._kept = table, kept
         self.n_rows = len(pieces)
-        self.parts: list[tuple[int, int, bool] | Callable[[], object]] = []
+        start = address_of(table)
+        self.parts: list[Rows | Callable[[], object]] = []
         done = 0
         for at, function in (*calls, (len(pieces), None)):
             if at > done:
                 shares = max(pieces[done:at]) > 1
-                self.parts.append((start + ROW_BYTES * done, at - done, shares))
+                self.parts.append(Rows(start + ROW_BYTES * done, at - done, shares))
             if function is not None:
                 self.parts.append(function)
             done = at

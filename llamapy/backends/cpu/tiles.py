@@ -30,7 +30,7 @@ def parts_of(builder, value):
 def unit_product(layout, tokens):
     """product(sums, codes, x, scales, minimums): add 32 columns, the activations being bytes.
 
-    `codes` is the address of the unit's planes, `x` that of the tile's unit. There are as many
+    `codes` is the address of the unit's words, `x` that of the tile's unit. There are as many
     scales as parts of the unit, and as many minimums, which only some layouts use.
     """
     tile = types.UniTuple(floats16, tokens)

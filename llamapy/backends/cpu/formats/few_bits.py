@@ -45,7 +45,7 @@ def add_twos(at, unit, codes):
 class Q1_0(Layout):
     """w = d where the bit is set, else -d"""
 
-    columns, file_bytes, heads, planes = 128, 18, (0,), (1,)
+    columns, file_bytes, heads, bits = 128, 18, (0,), 1
     has_minimum = True
 
     @device
@@ -68,7 +68,7 @@ class Q1_0(Layout):
 class Q2_0(Layout):
     """w = d * (code - 1), four neighbours in a byte"""
 
-    columns, file_bytes, heads, planes, offset = 64, 18, (0,), (2,), 1
+    columns, file_bytes, heads, bits, offset = 64, 18, (0,), 2, 1
 
     @device
     def codes(block, unit, tables):
@@ -82,7 +82,7 @@ class Q2_0(Layout):
 class TQ2_0(Layout):
     """w = d * (code - 1)"""
 
-    columns, file_bytes, heads, planes, offset = 256, 66, (64,), (2,), 1
+    columns, file_bytes, heads, bits, offset = 256, 66, (64,), 2, 1
 
     @device
     def codes(block, unit, tables):
@@ -95,10 +95,8 @@ class TQ2_0(Layout):
 
 @device
 def _power_of_3(exponent):
-    power = 1
-    for _ in range(exponent):
-        power *= 3
-    return power
+    """For exponents up to 4, from a table of bytes: there is no loop to wait for."""
+    return (0x511B090301 >> (8 * exponent)) & 255
 
 
 @device
@@ -125,7 +123,7 @@ class TQ1_0(Layout):
     16 bytes hold five columns that are 16 apart, and 4 bytes four columns that are 4 apart.
     """
 
-    columns, file_bytes, heads, planes, offset = 256, 54, (52,), (2,), 1
+    columns, file_bytes, heads, bits, offset = 256, 54, (52,), 2, 1
 
     @device
     def codes(block, unit, tables):

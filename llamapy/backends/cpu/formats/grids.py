@@ -83,9 +83,13 @@ def four_sevens(signs):
 
 @device
 def odd_scale(d, at, part):
-    """d * (2s + 1), for s a byte."""
-    s = unsigned_ints(load_bytes16(at))
-    return d * to_floats(s + s + 1)
+    """d * (2s + 1), kept as a byte."""
+    return d * to_floats(unsigned_ints(load_bytes16(at)))
+
+
+@device
+def odd(s):
+    return s + s + 1
 
 
 @device

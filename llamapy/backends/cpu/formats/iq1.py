@@ -6,7 +6,17 @@ from __future__ import annotations
 from ..bits import bits_to_bytes, bytes_to_bits, from_quads, quad
 from ..kernel import device
 from ..layouts import Layout
-from ..simd import load_bytes16, load_u8, load_u16, store_u8, store_u16, to_floats, unsigned_ints
+from ..simd import (
+    bits_of,
+    floats_of,
+    load_bytes16,
+    load_u8,
+    load_u16,
+    store_u8,
+    store_u16,
+    to_floats,
+    unsigned_ints,
+)
 from .grids import number8, odd_scale_of_two, point, tables_of
 
 
@@ -16,7 +26,7 @@ class IQ1_S(Layout):
     A byte of the packed unit is s, with the offset's sign above it.
     """
 
-    columns, file_bytes, heads, planes, offset, scale_bytes = 256, 50, (0,), (2,), 1, 1
+    columns, file_bytes, heads, bits, offset, scale_bytes = 256, 50, (0,), 2, 1, 1
     has_minimum = True
 
     @classmethod
@@ -61,9 +71,9 @@ class IQ1_S(Layout):
     @device
     def minimum(d, m, at, part):
         s = unsigned_ints(load_bytes16(at))
-        odd = ((s & 7) << 1) + 1
-        # twice the sign bit less one is minus the offset's sign
-        return d * 0.125 * to_floats(odd * (((s >> 3) << 1) - 1))
+        size = d * to_floats((s & 7) + (s & 7) + 1) * 0.125
+        # minus where the offset's sign is not
+        return floats_of(bits_of(size) ^ (((s ^ 8) & 8) << 28))
 
 
 class IQ1_M(Layout):
@@ -72,7 +82,7 @@ class IQ1_M(Layout):
     d is a half whose bits are spread over the top of four words of scales.
     """
 
-    columns, file_bytes, heads, planes, offset, scale_bytes = 256, 56, (48,), (2, 1), 16, 1
+    columns, file_bytes, heads, bits, offset, scale_bytes = 256, 56, (48,), 3, 16, 1
     parts = 2
     table = (9, 17, 25, 16, 7, 15, 23, 16) * 2
 

@@ -12,6 +12,7 @@ from .grids import (
     four_even_signs,
     four_sevens,
     number8,
+    odd,
     odd_scale,
     odd_scale_of_two,
     point,
@@ -23,7 +24,7 @@ from .k import add_u8
 class _Signed2(Layout):
     """w = d * (2s + 1) / 8 * sign * value: a value's number in two bits, and its sign"""
 
-    columns, heads, planes, offset, scale_bytes = 256, (0,), (2, 1), 64, 1
+    columns, heads, bits, offset, scale_bytes = 256, (0,), 3, 64, 1
     table = (72, 89, 107, 64, 56, 39, 21, 64) * 2
     book: str
 
@@ -59,11 +60,11 @@ class IQ2_XXS(_Signed2):
 
     @device
     def scale_byte(block, unit, k):
-        return load_u8(block + 9 + 8 * unit) >> 4
+        return odd(load_u8(block + 9 + 8 * unit) >> 4)
 
     @device
     def put_scale_byte(block, unit, k, value):
-        add_u8(block + 9 + 8 * unit, value << 4)
+        add_u8(block + 9 + 8 * unit, value >> 1 << 4)
 
     @device
     def scale(d, at, part):

@@ -7,7 +7,7 @@ from ..bits import bits_to_bytes, bytes_to_bits, from_quads, quad
 from ..kernel import device
 from ..layouts import Layout
 from ..simd import load_u8, load_u32, store_u8, store_u32
-from .grids import four_even_signs, four_sevens, number4, odd_scale, tables_of
+from .grids import four_even_signs, four_sevens, number4, odd, odd_scale, tables_of
 from .k import add_u8
 
 IQ3_XXS_VALUES = (4, 12, 20, 28, 36, 44, 52, 62)
@@ -16,7 +16,7 @@ IQ3_XXS_VALUES = (4, 12, 20, 28, 36, 44, 52, 62)
 class _Signed3(Layout):
     """w = scale * sign * value: a value's number in three bits, and its sign"""
 
-    columns, heads, planes, offset, scale_bytes = 256, (0,), (4,), 64, 1
+    columns, heads, bits, offset, scale_bytes = 256, (0,), 4, 64, 1
     book: str
 
     @classmethod
@@ -59,11 +59,11 @@ class IQ3_XXS(_Signed3):
 
     @device
     def scale_byte(block, unit, k):
-        return load_u8(block + 69 + 4 * unit) >> 4
+        return odd(load_u8(block + 69 + 4 * unit) >> 4)
 
     @device
     def put_scale_byte(block, unit, k, value):
-        add_u8(block + 69 + 4 * unit, value << 4)
+        add_u8(block + 69 + 4 * unit, value >> 1 << 4)
 
     @device
     def scale(d, at, part):
@@ -116,8 +116,8 @@ class IQ3_S(_Signed3):
 
     @device
     def scale_byte(block, unit, k):
-        return (load_u8(block + 106 + unit // 2) >> (4 * (unit % 2))) & 15
+        return odd((load_u8(block + 106 + unit // 2) >> (4 * (unit % 2))) & 15)
 
     @device
     def put_scale_byte(block, unit, k, value):
-        add_u8(block + 106 + unit // 2, value << (4 * (unit % 2)))
+        add_u8(block + 106 + unit // 2, value >> 1 << (4 * (unit % 2)))

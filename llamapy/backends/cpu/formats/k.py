@@ -59,7 +59,7 @@ def add_double_nibbles(at, unit, codes):
 class Q2_K(Layout):
     """w = d * scale * code - dmin * minimum, both of 4 bits and for 16 weights"""
 
-    columns, file_bytes, heads, planes, scale_bytes = 256, 84, (80, 82), (2,), 2
+    columns, file_bytes, heads, bits, scale_bytes = 256, 84, (80, 82), 2, 2
     parts, has_minimum = 2, True
 
     @device
@@ -93,7 +93,7 @@ class Q3_K(Layout):
     The low halves of the 16 scales are two to a byte, 8 apart; the upper bits four to a byte.
     """
 
-    columns, file_bytes, heads, planes, offset = 256, 110, (108,), (2, 1), 4
+    columns, file_bytes, heads, bits, offset = 256, 110, (108,), 3, 4
     parts, scale_bytes = 2, 2
     scale = signed_scale
 
@@ -127,7 +127,7 @@ class Q4_K(Layout):
     other ones above them; four the low bits of those.
     """
 
-    columns, file_bytes, heads, planes, scale_bytes = 256, 144, (0, 2), (4,), 2
+    columns, file_bytes, heads, bits, scale_bytes = 256, 144, (0, 2), 4, 2
     has_minimum = True
 
     @device
@@ -166,7 +166,7 @@ class Q4_K(Layout):
 class Q5_K(Layout):
     """As Q4_K, with a fifth bit."""
 
-    columns, file_bytes, heads, planes, scale_bytes = 256, 176, (0, 2), (4, 1), 2
+    columns, file_bytes, heads, bits, scale_bytes = 256, 176, (0, 2), 5, 2
     has_minimum = True
     scale_byte, put_scale_byte = Q4_K.scale_byte, Q4_K.put_scale_byte
     scale, minimum = Q4_K.scale, Q4_K.minimum
@@ -192,7 +192,7 @@ def _six_bit_places(block, unit):
 class Q6_K(Layout):
     """w = d * scale * (code - 32), the scale a signed byte and for 16 weights"""
 
-    columns, file_bytes, heads, planes, offset = 256, 210, (208,), (4, 2), 32
+    columns, file_bytes, heads, bits, offset = 256, 210, (208,), 6, 32
     parts, scale_bytes = 2, 2
     scale = signed_scale
 
@@ -219,7 +219,7 @@ class Q6_K(Layout):
 class IQ4_XS(Layout):
     """w = d * scale * value[code], the scale of 6 bits and for 32 weights"""
 
-    columns, file_bytes, heads, planes, scale_bytes = 256, 136, (0,), (4,), 1
+    columns, file_bytes, heads, bits, scale_bytes = 256, 136, (0,), 4, 1
     table, offset = IQ4_NL.table, IQ4_NL.offset
     scale = signed_scale
 

@@ -3,27 +3,26 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..bits import bits_to_bytes, bytes_to_bits, swap_middle
 from ..kernel import device
 from ..layouts import Layout
 from ..simd import (
     first_half,
     floats_of,
-    halves_of,
     load_bytes16,
     load_bytes32,
     load_u8,
     load_u32,
-    low_words,
+    maximum,
     second_half,
     side_by_side,
     store,
     store_u8,
     store_u32,
-    to_floats,
     unsigned_ints,
     where,
-    widen,
 )
 
 IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
@@ -46,7 +45,7 @@ def store_nibbles(at, codes):
 class _Nibbles(Layout):
     """Sixteen bytes of two codes each, behind a scale."""
 
-    columns, file_bytes, heads, planes = 32, 18, (0,), (4,)
+    columns, file_bytes, heads, bits = 32, 18, (0,), 4
 
     @device
     def codes(block, unit, tables):
@@ -72,7 +71,7 @@ class IQ4_NL(_Nibbles):
 class Q4_1(Layout):
     """w = d * code + m"""
 
-    columns, file_bytes, heads, planes = 32, 20, (0, 2), (4,)
+    columns, file_bytes, heads, bits = 32, 20, (0, 2), 4
     has_minimum = True
 
     @device
@@ -91,7 +90,7 @@ class Q4_1(Layout):
 class Q5_0(Layout):
     """w = d * (code - 16), the fifth bits apart"""
 
-    columns, file_bytes, heads, planes, offset = 32, 22, (0,), (4, 1), 16
+    columns, file_bytes, heads, bits, offset = 32, 22, (0,), 5, 16
 
     @device
     def codes(block, unit, tables):
@@ -106,7 +105,7 @@ class Q5_0(Layout):
 class Q5_1(Layout):
     """w = d * code + m, the fifth bits apart"""
 
-    columns, file_bytes, heads, planes = 32, 24, (0, 2), (4, 1)
+    columns, file_bytes, heads, bits = 32, 24, (0, 2), 5
     has_minimum = True
     minimum = Q4_1.minimum
 
@@ -123,7 +122,7 @@ class Q5_1(Layout):
 class Q8_0(Layout):
     """w = d * (code - 128), where the file has signed bytes"""
 
-    columns, file_bytes, heads, planes, offset = 32, 34, (0,), (8,), 128
+    columns, file_bytes, heads, bits, offset = 32, 34, (0,), 8, 128
 
     @device
     def codes(block, unit, tables):
@@ -137,7 +136,7 @@ class Q8_0(Layout):
 class MXFP4(Layout):
     """w = 2 ** (e - 128) * value[code]"""
 
-    columns, file_bytes, planes, scale_bytes = 32, 17, (4,), 1
+    columns, file_bytes, bits, scale_bytes = 32, 17, 4, 1
     table, offset = tuple(value + 16 for value in FP4_VALUES), 16
 
     @device
@@ -159,14 +158,14 @@ class MXFP4(Layout):
     @device
     def scale(d, at, part):
         e = unsigned_ints(load_bytes16(at))
-        # the two smallest powers are below the normal numbers
-        return floats_of(where(e < 2, (e + 1) << 21, (e - 1) << 23))
+        # the two smallest powers are below the normal numbers: there the second one is larger
+        return floats_of(maximum((e - 1) << 23, (e + 1) << 21))
 
 
 class NVFP4(Layout):
     """w = scale / 2 * value[code]: 16 weights share a scale of 4 bits of exponent, 3 of fraction"""
 
-    columns, file_bytes, planes, scale_bytes, parts = 64, 36, (4,), 2, 2
+    columns, file_bytes, bits, scale_bytes, parts = 64, 36, 4, 2, 2
     table, offset = MXFP4.table, 16
 
     @device
@@ -188,6 +187,5 @@ class NVFP4(Layout):
     @device
     def scale(d, at, part):
         bits = unsigned_ints(load_bytes16(at + 16 * part))
-        # in a half's place the exponent is 8 too small, and the value is to be halved
-        value = widen(halves_of(low_words((bits & 127) << 7))) * 128
-        return where(bits == 127, to_floats(bits) * 0, value)
+        # as the last bits of a float's exponent they are 120 too small, and the value is halved
+        return floats_of(where(bits == 127, 0, bits & 127) << 20) * np.float32(2.0**119)

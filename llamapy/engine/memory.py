@@ -1,0 +1,197 @@
+"""How much memory a model takes, found before any is allocated.
+
+The model is bound, its cache made and a step computed as always, but on a backend that only counts:
+its memory is nothing but sizes, and its kernels do nothing. So a plan cannot forget what the code
+that it plans allocates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..backends import Backend
+from ..cache import PAGE, Batch, Cache
+from ..cache.table import ROLLBACK
+from ..errors import MemoryPlanError
+from ..gguf.summary import size
+from ..models import Encoder, EncoderDecoder
+from .available import available_bytes
+from .counting import Counting
+
+if TYPE_CHECKING:
+    from .model import Model
+
+LEAST_CONTEXT = 512  # for which there must be room when no context was asked for
+SMALL = 1 << 20  # bytes; as little as this is not asked for
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes: of weights, of a cache for `n_ctx` tokens, and of what a step computes with.
+
+    `free` is what this machine has left, None if it does not say. `largest` is the largest context
+    that fits, 0 if none does.
+    """
+
+    device: str
+    n_ctx: int
+    kv_type: str
+    weights: int
+    cache: int
+    scratch: int
+    free: int | None
+    largest: int | None = None
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.cache + self.scratch
+
+    @property
+    def missing(self) -> int:
+        """How many bytes too few are free; 0 if it fits."""
+        return 0 if self.free is None else max(0, self.total - self.free)
+
+    @property
+    def advice(self) -> str:
+        """What to do when it does not fit."""
+        if self.largest:
+            return f"the largest context that fits is n_ctx={self.largest}"
+        return "no context fits, so free memory, or choose a smaller model"
+
+    def check(self) -> None:
+        """Refuse what does not fit."""
+        if not self.missing:
+            return
+        assert self.free is not None
+        raise MemoryPlanError(
+            f"a context of {self.n_ctx} tokens takes {size(self.total)} on {self.device} (weights "
+            f"{size(self.weights)}, cache of {self.kv_type} {size(self.cache)}, scratch "
+            f"{size(self.scratch)}), which is {size(self.missing)} more than the "
+            f"{size(self.free)} that are free: {self.advice}"
+        )
+
+    def rows(self) -> Iterator[tuple[str, int | None]]:
+        """What is printed, in bytes."""
+        yield "weights", self.weights
+        yield f"cache of {self.n_ctx} tokens, {self.kv_type}", self.cache
+        yield "scratch", self.scratch
+        yield "together", self.total
+        yield "free", self.free
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {size(n) if n is not None else 'unknown'}" for name, n in self.rows()]
+        return "\n".join(lines)
+
+
+class Planner:
+    """Counts for one model; `make` makes it on a backend that it is given."""
+
+    def __init__(
+        self,
+        make: Callable[[Backend], Model],
+        backend: Backend,
+        *,
+        n_sequences: int = 1,
+        n_batch: int = 512,
+    ) -> None:
+        self.counting = Counting(backend)
+        self.n_sequences, self.n_batch = n_sequences, n_batch
+        self.model = make(self.counting)
+        self.weights = self.counting.live
+
+    @property
+    def n_ctx(self) -> int:
+        """The context that the model is loaded with."""
+        return self.model.n_ctx
+
+    def plan(self, n_ctx: int | None = None, *, free: int | None = None) -> MemoryPlan:
+        """What a context takes; if that is too much, the plan says which one would fit."""
+        n_ctx = n_ctx or self.n_ctx
+        plan = self._plan(n_ctx, free)
+        return self._plan(n_ctx, free, self.largest(n_ctx, free)) if plan.missing else plan
+
+    def largest(self, n_ctx: int, free: int | None) -> int:
+        """The largest context up to this one that fits: a whole number of pages."""
+        low, high = 0, -(-n_ctx // PAGE)  # pages; so many fit, so many do not
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._plan(middle * PAGE, free).missing:
+                high = middle
+            else:
+                low = middle
+        return low * PAGE
+
+    def _plan(self, n_ctx: int, free: int | None, largest: int | None = None) -> MemoryPlan:
+        cache, scratch = self.measure(n_ctx)
+        return MemoryPlan(
+            self.counting.name,
+            n_ctx,
+            self.model.kv_type,
+            self.weights,
+            cache,
+            scratch,
+            free,
+            largest,
+        )
+
+    def measure(self, n_ctx: int) -> tuple[int, int]:
+        """The bytes of a cache, and of the largest steps when it is full."""
+        counting, before = self.counting, self.counting.live
+        n_batch = min(self.n_batch, n_ctx)
+        cache = self.model.make_cache(
+            counting,
+            n_ctx,
+            n_sequences=self.n_sequences,
+            n_batch=n_batch,
+            kv_type=self.model.kv_type,
+        )
+        made = counting.live - before
+        counting.peak = counting.live
+        if isinstance(self.model.decoder, Encoder):
+            n_batch = n_ctx  # it sees a sequence as a whole
+        if isinstance(self.model.decoder, EncoderDecoder):
+            self.model.encode(cache, [0] * n_ctx)
+        for n_tokens in (1, n_batch):
+            _fill(cache, n_ctx - n_tokens)
+            self.model.run(cache, Batch.of([0] * n_tokens))
+        return made, counting.peak - before - made + counting.thread_room
+
+
+def _fill(cache: Cache, n_tokens: int) -> None:
+    """Let a sequence have so many tokens, none of which is computed."""
+    for table in cache.tables.values():
+        kept = n_tokens if table.window is None else min(n_tokens, table.window + ROLLBACK)
+        table.restore(0, range(n_tokens - kept, n_tokens), n_tokens - kept)
+    if cache.slots is not None:
+        cache.slots.drop(0)
+        if n_tokens:
+            cache.slots.restore(0, n_tokens)
+
+
+def cache_bytes(model: Model, n_ctx: int, **options: Any) -> int:
+    """What a cache of a loaded model takes."""
+    counting = Counting(model.backend)
+    cache = model.make_cache(counting, n_ctx, **options)
+    n_bytes = counting.live
+    del cache  # which has lived until here
+    return n_bytes
+
+
+def check_cache(model: Model, n_ctx: int, **options: Any) -> None:
+    """Refuse a cache for which there is not the memory."""
+    needed = cache_bytes(model, n_ctx, **options)
+    free = available_bytes() if needed > SMALL else None
+    if free is None or needed <= free:
+        return
+    low, high = 0, -(-n_ctx // PAGE)
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = cache_bytes(model, middle * PAGE, **options) <= free
+        low, high = (middle, high) if fits else (low, middle)
+    todo = f"the largest that fits is n_ctx={low * PAGE}" if low else "free some memory"
+    raise MemoryPlanError(
+        f"a cache for {n_ctx} tokens takes {size(needed)}, which is {size(needed - free)} more "
+        f"than the {size(free)} that are free: {todo}"
+    )
