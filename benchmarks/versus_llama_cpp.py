@@ -39,8 +39,10 @@ from . import matmul, pages, synthetic
 
 TYPES = ["Q4_0", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q3_K_M", "Q2_K"]
 TYPES += ["IQ4_XS", "IQ4_NL", "TQ2_0", "Q5_0", "BF16", "F16"]
-DEEP = ("Q4_0", "Q4_K_M", "Q8_0")  # types for which the tests at a depth are run by default
+# types for which the tests at a depth, and of several sequences, are run by default
+DEEP = ("Q4_0", "Q4_K_M", "Q8_0")
 TESTS = ["prompt", "generate", "generatex8", "prompt@4096", "generate@4096", "generate@4096x8"]
+SIMPLE = ("prompt", "generate")
 PROMPT, GENERATED = 512, 64
 
 
@@ -266,7 +268,7 @@ def main() -> None:
     parser.add_argument("--vocab", type=Path, required=True, help="a GGUF with a vocabulary")
     parser.add_argument("--small", action="store_true", help="150M weights instead of 1B")
     parser.add_argument("--types", default=",".join(TYPES))
-    parser.add_argument("--tests", help=f"default: {','.join(TESTS)}; at a depth for some types")
+    parser.add_argument("--tests", help=f"default: {','.join(TESTS)}; for most types the first two")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=default_threads())
     parser.add_argument("--folder", type=Path, help="keep the models here, and find them again")
@@ -287,7 +289,7 @@ def main() -> None:
             model = source if name == "F16" else folder / f"llama-{size}-{name}.gguf"
             if not model.exists():
                 quantize(source, model, name)
-            chosen = [test for test in tests if deep or not test.depth]
+            chosen = [test for test in tests if deep or test.name in SIMPLE]
             results[name] = measure(model, chosen, options.rounds, options.threads, clock)
             if not options.folder and model != source:
                 model.unlink()

@@ -149,7 +149,7 @@ class Plan:
         # what a replay calls: launches, and what spoils released memory
         self.calls: list[Callable[[], None]] = []
         self._marks: list[tuple[int, str, Tensor]] = []  # calls done before it, name, value
-        self.run: Callable[[], object] = self.replay  # or what the backend compiled it to
+        self._compiled: Callable[[], object] | None = None
 
     # -- while recording
 
@@ -178,6 +178,16 @@ class Plan:
             last.name = name if last.name in name else last.name
 
     # -- afterwards
+
+    @property
+    def run(self) -> Callable[[], object]:
+        """The replay, or what the backend compiled it to."""
+        return self._compiled or self.replay
+
+    @run.setter
+    def run(self, compiled: Callable[[], object]) -> None:
+        # a plan that referred to itself would keep its memory until the garbage is collected
+        self._compiled = None if compiled == self.replay else compiled
 
     def replay(self, watch: Sequence[str] | None = None) -> Any:
         """Run all launches again and return the output; with `watch`, iterate over what it names.
@@ -223,8 +233,8 @@ class Plan:
     def profile(self, repeats: int = 5) -> Profile:
         """Run with a clock at every launch; the median of each stays in the printed plan.
 
-        What a backend has compiled is measured as it runs. There, launches may be done together,
-        and then the first of them has the time of all.
+        What a backend has compiled is measured as it runs. There, launches may be done together:
+        then the first of them has the time of all, and the others are printed as `joined`.
         """
         measured = getattr(self.run, "profile", self._measured)
         for launch, seconds in measured(repeats):
@@ -247,8 +257,10 @@ class Plan:
 
     def __str__(self) -> str:
         rows = [("", "operation", "name", "shapes", "kernel", "us")]
+        measured = any(launch.seconds is not None for launch in self.launches)
+        within = "joined" if measured else ""
         for i, launch in enumerate(self.launches):
-            spent = "" if launch.seconds is None else f"{launch.seconds * 1e6:.1f}"
+            spent = within if launch.seconds is None else f"{launch.seconds * 1e6:.2f}"
             rows.append((str(i), launch.op, launch.name, launch.shapes, launch.kernel_name, spent))
         backend = self.backend.name if self.backend else "nothing"
         head = f"{len(self)} launches on {backend}, {self.arena.n_bytes} bytes of temporaries"

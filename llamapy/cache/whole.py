@@ -79,7 +79,7 @@ class WholeStep(Step):
 class WholeCache(Cache):
     """What stands where others have a cache: it makes steps, and forgets.
 
-    So it takes any number of sequences, and no format for what it does not keep.
+    So it takes any number of sequences, no format for what it does not keep, and never goes back.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class WholeCache(Cache):
         reach: Reach = full,
         move: object = None,
         pad: Callable[[int], int] = padded,
+        rollback: int = 0,
         model_hash: object = None,
     ) -> None:
         self.states: Any = list(states)

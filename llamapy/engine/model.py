@@ -129,15 +129,23 @@ class Model:
         n_sequences: int = 1,
         n_batch: int = 512,
         kv_type: str | None = None,
+        rollback: int = 0,
         pad: Callable[[int], int] = padded,
     ) -> Cache:
         """Memory for sequences of up to `n_ctx` tokens, in steps of up to `n_batch`.
 
-        `pad` says which sizes batches are brought to, so that few plans serve all. More than this
-        machine has is refused before anything is allocated.
+        A sequence of recurrent layers can go back by `rollback` tokens, as when drafted tokens are
+        not accepted; each takes the memory of one more state. `pad` says which sizes batches are
+        brought to, so that few plans serve all. More than this machine has is refused before
+        anything is allocated.
         """
         n_ctx, kv_type = n_ctx or self.n_ctx, kv_type or self.kv_type
-        sizes: dict[str, Any] = {"n_sequences": n_sequences, "n_batch": n_batch, "kv_type": kv_type}
+        sizes: dict[str, Any] = {
+            "n_sequences": n_sequences,
+            "n_batch": n_batch,
+            "kv_type": kv_type,
+            "rollback": rollback,
+        }
         check_cache(self, n_ctx, **sizes)
         return self.make_cache(self.backend, n_ctx, pad=pad, **sizes)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 
 from llamapy import backends, ops
-from llamapy.backends.cpu.large_pages import LARGE, weight_bytes
 from llamapy.backends.cpu.tape import WORDS, Tape
 from llamapy.backends.cpu.workers import Team, team
 from llamapy.plan import PoisonedArena, record
@@ -124,7 +122,8 @@ def test_a_profile_has_a_time_for_each_row_and_call(own_team):
     tape.add(count, 1, 1, seen, 1)
     rows, calls = own_team(2).profile(tape.finish())
     assert len(rows) == 3
-    assert rows[0] > 0 == rows[1]
+    assert rows[0] > 0
+    assert np.isnan(rows[1])
     assert rows[2] > 0
     assert calls[0] >= 0.01
     assert seen.tolist() == [2] + [1] * 99
@@ -303,19 +302,6 @@ def test_products_of_the_same_input_are_joined():
     assert together[1][1] == 2 * pieces > 2
     apart = groups(lambda: ops.matmul(ops.matmul(y, w), w))
     assert [joined for _, _, joined in apart] == [1, 1, 1, 1]
-
-
-def test_weights_share_large_pages():
-    some = [weight_bytes(count) for count in (1000, 4096, 7)]
-    places = [each.ctypes.data for each in some]
-    assert all(at % 64 == 0 for at in places)
-    for first, second in itertools.pairwise(some):
-        assert first.ctypes.data + first.size <= second.ctypes.data
-    assert some[0].base is some[1].base is some[2].base
-    assert not any(each.any() for each in some)
-    alone = weight_bytes(LARGE)
-    assert alone.size == LARGE
-    assert alone.base is not some[0].base
 
 
 def test_a_compiled_plan_is_profiled_as_it_runs():

@@ -93,6 +93,47 @@ def test_a_shift_turns_the_keys_of_every_layer_as_they_were_turned(architecture)
     assert same(run(model, cache, [7]), logits(model, [*TOKENS[:20], 7]))
 
 
+@pytest.mark.parametrize("steepest", [0.0, 8.0])
+@pytest.mark.parametrize("architecture", ["bloom", "jais", "mpt", "refact"])
+def test_keys_without_positions_stay_as_they_are(architecture, steepest):
+    """ALiBi counts from where tokens are said to stand, and keys know nothing of it."""
+    one_layer = {"block_count": 1, "attention.max_alibi_bias": steepest}
+    model = invented(architecture, one_layer)
+    cache = model.cache()
+    run(model, cache, TOKENS[:12])
+    cache.remove(0, 4, 8)
+    keys = cache.keys(0)
+    cache.shift(-4, start=8)
+    assert np.array_equal(cache.keys(0), keys)
+    assert cache.positions(0).tolist() == list(range(8))
+    got = run(model, cache, [7])
+    assert same(got, logits(model, [*TOKENS[:4], *TOKENS[8:12], 7]))
+
+
+def test_what_alibi_sees_of_a_shift():
+    """Without it, distances would be others."""
+    model = invented("bloom", {"block_count": 1})
+    cache = model.cache()
+    run(model, cache, TOKENS[:12])
+    cache.remove(0, 4, 8)
+    got = run(model, cache, [7])
+    assert not same(got, logits(model, [*TOKENS[:4], *TOKENS[8:12], 7]))
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "starcoder", "mpt"])
+def test_keys_of_learned_positions_cannot_move(architecture):
+    model = invented(architecture, optional=["position_embd.weight"])
+    cache = model.cache()
+    run(model, cache, TOKENS[:20])
+    keys = cache.keys(0)
+    with pytest.raises(UnsupportedError, match="cannot move what it remembers"):
+        cache.shift(5)
+    assert cache.end() == 20
+    assert np.array_equal(cache.keys(0), keys)
+    cache.remove(0, 10)
+    assert same(run(model, cache, [7]), logits(model, [*TOKENS[:10], 7]))
+
+
 def test_shifting_a_shared_page_copies_it(model):
     cache = model.cache(n_sequences=2)
     run(model, cache, TOKENS[:40])

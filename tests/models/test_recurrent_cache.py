@@ -78,6 +78,26 @@ def test_drafted_tokens_are_taken_back_one_by_one(model):
     assert same(run(model, cache, [5]), logits(model, [*TOKENS[:11], 5, *TOKENS[20:22], 5]))
 
 
+def test_a_models_cache_takes_back_as_many_as_it_is_asked_for(model):
+    cache = model.cache(rollback=3)
+    run(model, cache, TOKENS[:10])
+    run(model, cache, TOKENS[10:16])
+    cache.remove(0, 13)
+    assert same(run(model, cache, [7]), logits(model, [*TOKENS[:13], 7]))
+    assert cache.n_bytes > model.cache().n_bytes
+
+
+def test_what_cannot_be_taken_back_needs_no_rollback():
+    """Keys can be removed one by one, and encoders have nothing to remove."""
+    model = invented("llama")
+    cache = model.cache(rollback=3)
+    assert cache.n_bytes == model.cache().n_bytes
+    run(model, cache, TOKENS[:10])
+    cache.remove(0, 2)
+    assert same(run(model, cache, [7]), logits(model, [*TOKENS[:2], 7]))
+    assert invented("bert").cache(rollback=3).n_bytes == 0
+
+
 def test_what_no_snapshot_allows_is_refused_and_changes_nothing(model):
     cache = model.cache()
     run(model, cache, TOKENS[:10])

@@ -176,13 +176,10 @@ class Blocks:
     def _pack(self, rows: Bytes) -> Bytes:
         layout = LAYOUTS[self.quant.name]
         matrices = rows.reshape(-1, *rows.shape[-2:])
-        if len(matrices) == 1:
-            room = weight_bytes(self.matrix_bytes)
-            return packing.pack(layout, matrices[0], self.columns, out=room)
         size = self.matrix_bytes
-        packed = aligned_bytes(size * len(matrices))
+        packed = weight_bytes(size * len(matrices))
         for k, matrix in enumerate(matrices):
-            packed[k * size : (k + 1) * size] = packing.pack(layout, matrix, self.columns)
+            packing.pack(layout, matrix, self.columns, out=packed[k * size : (k + 1) * size])
         return packed
 
     def _unpacked(self, packed: Bytes) -> Bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -96,17 +97,20 @@ class Compiled:
             return False
         return not (overlap(reads, self._writes) or overlap(writes, self._reads + self._writes))
 
-    def profile(self, repeats: int) -> Iterator[tuple[Launch, float]]:
-        """The median of the seconds of each launch, measured in the walk itself."""
+    def profile(self, repeats: int) -> Iterator[tuple[Launch, float | None]]:
+        """The median of the seconds of each launch, measured in the walk itself.
+
+        None is for launches that are done within others.
+        """
         rows, calls = [], []
         for _ in range(repeats):
             measured = self._team.profile(self.tape)
             rows.append(measured[0])
             calls.append(measured[1])
-        seconds = {id(launch): 0.0 for launch in self._launches}
-        for launch, spent in zip(self._rows, np.median(rows, 0), strict=True):
-            seconds[id(launch)] += float(spent)
-        for other, spent in zip(self._calls, np.median(calls, 0), strict=True):
-            if other is not None:
-                seconds[id(other)] += float(spent)
-        return ((launch, seconds[id(launch)]) for launch in self._launches)
+        seconds: dict[int, float] = {}
+        launches = [*self._rows, *self._calls]
+        medians = [*np.median(rows, 0).tolist(), *np.median(calls, 0).tolist()]
+        for launch, spent in zip(launches, medians, strict=True):
+            if launch is not None and not math.isnan(spent):
+                seconds[id(launch)] = seconds.get(id(launch), 0.0) + spent
+        return ((launch, seconds.get(id(launch))) for launch in self._launches)

@@ -46,7 +46,7 @@ class Run(NamedTuple):
 
     word: int
     bit: int
-    count: int
+    width: int
     position: int
 
 
@@ -159,7 +159,7 @@ def places(bits: int) -> list[list[Run]]:
         own: list[Run] = []
         for position, (word, bit) in enumerate(left[start : start + bits]):
             if own and own[-1].word == word:
-                own[-1] = own[-1]._replace(count=own[-1].count + 1)
+                own[-1] = own[-1]._replace(width=own[-1].width + 1)
             else:
                 own.append(Run(word, bit, 1, position))
         runs.append(own)
@@ -201,8 +201,8 @@ class Unit:
             value, shift = self._word(run.word), run.bit - run.position
             if shift:
                 value = _shift_masked(builder, value, shift)
-            if run.count < 8 and (masked or len(runs) > 1):
-                mask = ((1 << run.count) - 1) << run.position
+            if run.width < 8 and (masked or len(runs) > 1):
+                mask = ((1 << run.width) - 1) << run.position
                 value = builder.and_(value, code.constant(value.type, mask))
             result = value if result is None else dots.put_together(builder, result, value)
         return result
@@ -260,7 +260,7 @@ def code_writer(bits):
     for register, runs in enumerate(places(bits)):
         for run in runs:
             # above a code there is nothing
-            mask = ALL_BITS if run.count == bits else _bits_of_bytes(run.count)
+            mask = ALL_BITS if run.width == bits else _bits_of_bytes(run.width)
             moves[run.word].append((register, run.position, mask, run.bit))
 
     @intrinsic
@@ -283,7 +283,7 @@ def code_writer(bits):
 def code_reader(bits):
     """take(at): the 32 codes of one row from the words of a unit."""
     moves = [
-        [(run.word, run.bit, _bits_of_bytes(run.count), run.position) for run in own]
+        [(run.word, run.bit, _bits_of_bytes(run.width), run.position) for run in own]
         for own in places(bits)
     ]
 

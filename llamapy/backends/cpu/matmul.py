@@ -17,18 +17,38 @@ from . import instructions as code
 from .kernel import Kernel, device, kernel, once
 from .layouts import ROWS, UNIT, Layout
 from .quantize_activations import unit_bytes
-from .simd import AHEAD, copies, load_halves16, repeat_float, widen, word
+from .simd import AHEAD, copies, load_halves16, repeat_float, stream_ahead, widen, word
 from .tiles import tile_store, unit_product, unit_product_float
 
 # A processor fetches on its own what is read from end to end, and is faster at it than when it is
 # asked for every line. But it stops at the end of a page: a line of each unit keeps it going.
-fetch_ahead = word(
+fetch_a_line = word(
     "fetch_ahead",
     types.void,
     (types.int64,),
     lambda b, at: code.prefetch(b, code.offset(b, at, AHEAD), 2),
 )
 fetch_nothing = word("fetch_nothing", types.void, (types.int64,), lambda b, at: None)
+
+
+@once
+def fetcher(unit_size: int, tokens: int, streamed: bool) -> Any:
+    """fetch(at): ask for weights that will be read soon.
+
+    With several tokens a unit takes so long that the processor does not see them read from end to
+    end: it is asked for every line.
+    """
+    if not streamed:
+        return fetch_nothing
+    if tokens == 1:
+        return fetch_a_line
+    lines = -(-unit_size // 64)
+
+    @device
+    def fetch_unit(at):
+        stream_ahead(at, lines)
+
+    return fetch_unit
 
 
 @once
@@ -84,7 +104,7 @@ def product(layout: type[Layout], tokens: int, streamed: bool) -> Any:
     multiply = unit_product(layout, tokens)
     head_size, unit_size, codes_at = layout.head_size(), layout.unit_size(), layout.codes_at()
     units, x_size = layout.units(), unit_bytes(tokens)
-    fetch = fetch_ahead if streamed else fetch_nothing
+    fetch = fetcher(unit_size, tokens, streamed)
 
     @device
     def multiply_rows(weights, x, blocks):
@@ -110,7 +130,7 @@ def float_product(layout: type[Layout], tokens: int, streamed: bool) -> Any:
     multiply = unit_product_float(layout, tokens)
     head_size, unit_size, codes_at = layout.head_size(), layout.unit_size(), layout.codes_at()
     units = layout.units()
-    fetch = fetch_ahead if streamed else fetch_nothing
+    fetch = fetcher(unit_size, tokens, streamed)
 
     @device
     def multiply_rows(weights, x, row_bytes, count, blocks):

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from ... import threads as pool
@@ -98,6 +100,28 @@ def _run(
         pool.run(call, groups, grain=grain, threads=threads)
 
 
+def _one_by_one(pack_unit, units):
+    """pack_units(block, row, at, tables): a call for each unit, whose number is a constant.
+
+    It leaves little of where a unit's bits are; and LLVM would not unroll a loop as long as this.
+    """
+
+    @intrinsic
+    def pack_units(typing, block, row, at, tables):
+        function = types.Dispatcher(pack_unit)
+        each = function.get_call_type(typing, (block, row, at, tables, types.int64), {})
+
+        def lower(context, builder, sig, values):
+            pack = context.get_function(function, each)
+            for unit in range(units):
+                pack(builder, [*values, context.get_constant(types.int64, unit)])
+            return context.get_dummy_value()
+
+        return types.void(block, row, at, tables), lower
+
+    return pack_units
+
+
 @once
 def packer(layout: type[Layout]) -> Kernel:
     """pack(raw, row_bytes, rows, packed, tables), over groups of 16 rows."""
@@ -110,16 +134,21 @@ def packer(layout: type[Layout]) -> Kernel:
     places = heads or (0,)
 
     @device
+    def pack_unit(block, row, at, tables, unit):
+        at += unit * unit_size
+        for k in range(scale_bytes):
+            store_u8(at + ROWS * k + row, scale_byte(block, unit, k))
+        put(at + codes_at + 4 * row, codes(block, unit, tables))
+
+    pack_units = _one_by_one(pack_unit, units)
+
+    @device
     def pack_block(block, row, at, tables):
         """One row's block, as the row-th of 16."""
         for k in range(head_count):
             store_u16(at + 2 * ROWS * k + 2 * row, head(block, places[k]))
         at += head_size
-        for unit in range(units):
-            for k in range(scale_bytes):
-                store_u8(at + ROWS * k + row, scale_byte(block, unit, k))
-            put(at + codes_at + 4 * row, codes(block, unit, tables))
-            at += unit_size
+        pack_units(block, row, at, tables)
 
     @kernel(f"pack_{layout.__name__}")
     def pack(raw, row_bytes, rows, packed, tables, first, last, thread):

@@ -366,7 +366,7 @@ class Rows(NamedTuple):
     """Rows of a tape between calls of Python, and whether there is something to share."""
 
     address: int
-    count: int
+    n_rows: int
     shares: bool
 
 

@@ -64,7 +64,7 @@ class Team:
     def profile(self, tape: Finished) -> tuple[list[float], list[float]]:
         """Walk a tape; the seconds of each row, and of each call of Python.
 
-        Of rows that are joined the first has them all.
+        Of rows that are joined the first has them all, and the others have none: NaN.
         """
         rows: list[float] = []
         calls: list[float] = []
@@ -74,21 +74,21 @@ class Team:
                 part()
                 calls.append(time.perf_counter() - started)
                 continue
-            ticks = np.zeros(part.count + 1, np.int64)
+            ticks = np.zeros(part.n_rows + 1, np.int64)
             self._walk(part, address_of(ticks))
             seconds = time.perf_counter() - started
             met = np.flatnonzero(ticks)
-            spent = np.zeros(part.count)
+            spent = np.full(part.n_rows, np.nan)
             spent[met[:-1]] = np.diff(ticks[met])
             # the clock's own pace is nowhere written
-            rows += (spent * seconds / max(1, spent.sum())).tolist()
+            rows += (spent * seconds / max(1, np.nansum(spent))).tolist()
         return rows, calls
 
     def _walk(self, rows: Rows, times: int) -> None:
         with self._lock:
             if rows.shares and self.threads > 1:
                 self._call_helpers()
-            walk(rows.address, rows.count, self._shared, self.threads, times)
+            walk(rows.address, rows.n_rows, self._shared, self.threads, times)
 
     def _call_helpers(self) -> None:
         for bell in tuple(self._asleep):
