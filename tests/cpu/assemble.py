@@ -1,6 +1,8 @@
 """Print the assembly of some kernels, for the processor that Numba is told of, or for AArch64.
 
     python assemble.py [--arm] Q4_0 Q8_0            matrix products of these formats
+    python assemble.py [--arm] --weights Q4_0       all that is done with these formats' weights
+    python assemble.py [--arm] --caches q8_0        attention over such caches
     python assemble.py [--arm] --models llama       all that such models need
     python assemble.py [--arm] --small llama        the same without attention and products
 
@@ -67,8 +69,35 @@ def of_formats(names):
     return [quantize_activations.quantizer(tile), *products]
 
 
-def of_models(names):
-    """All that these models need, in float32 and with a cache of half precision."""
+def of_weights(names):
+    """Packing, looking rows up, products with and without rounding, and those of experts."""
+    from llamapy.backends.cpu import expert_matmul, lookup, matmul, packing, targets
+    from llamapy.backends.cpu.formats import BLOCK_LAYOUTS
+
+    tile = targets.current().most_tokens
+    for name in names:
+        layout = BLOCK_LAYOUTS[name]
+        yield packing.packer(layout)
+        yield packing.unpacker(layout)
+        yield lookup.lookup(layout)
+        for tokens in (1, tile):
+            yield matmul.matmul(layout, tokens, streamed=tokens == 1, adds=True)
+        yield matmul.float_matmul(layout, tile, streamed=False)
+        yield expert_matmul.expert_matmul(layout, None)
+        yield expert_matmul.expert_tiles(layout, None, tile)
+
+
+def of_caches(kinds):
+    """Attention of a model with caches of these types."""
+    found = {}
+    sizes = {"attention.key_length": 32, "attention.value_length": 32}
+    for kind in kinds:
+        found |= {each.name: each for each in of_models(["llama"], sizes, kind)}
+    return list(found.values())
+
+
+def of_models(names, sizes=None, kv_type="f16"):
+    """All that these models need, in float32."""
     from llamapy import backends
     from llamapy.backends.cpu import ahead
     from llamapy.engine.foresight import needed_kernels
@@ -78,7 +107,7 @@ def of_models(names):
     backend = backends.get("cpu", threads=1)
     found = {}
     for name in names:
-        make = functools.partial(invented, name, kv_type="f16")
+        make = functools.partial(invented, name, sizes, kv_type=kv_type)
         for kernel in needed_kernels(lambda device, make=make: make(device=device), backend):
             found[kernel.name] = kernel
     return list(found.values())
@@ -90,7 +119,7 @@ def main(options):
         from llamapy.backends.cpu import targets
 
         targets.assume(targets.parse(TRIPLE, FEATURES))
-    find = of_models if options.models or options.small else of_formats
+    find = of_models if options.small else options.find
     for kernel in find(options.names):
         if options.small and kernel.name.startswith(LARGE):
             continue
@@ -100,7 +129,11 @@ def main(options):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    for flag in ("--arm", "--models", "--small"):
+    for flag in ("--arm", "--small"):
         parser.add_argument(flag, action="store_true")
+    for find in (of_weights, of_caches, of_models):
+        flag = find.__name__.replace("of_", "--")
+        parser.add_argument(flag, dest="find", action="store_const", const=find)
+    parser.set_defaults(find=of_formats)
     parser.add_argument("names", nargs="+")
     main(parser.parse_args())

@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from llamapy.backends.cpu.formats import BLOCK_LAYOUTS
 from llamapy.models import architectures
 
 from .test_targets import AVX2, GENERIC, ROOT, assembly, on_x86, run
@@ -18,6 +19,7 @@ FIXTURES = f"{ROOT}/tests/models/test_cpu.py::test_fixtures"
 # one for most kinds of block: norms, rotations, activations, masks, biases, experts, states
 KINDS = ["llama-dense-gqa", "gemma2-dense", "gpt2-dense", "bloom-dense", "gpt-oss-moe"]
 KINDS_OF_MODELS = ["llama", "gpt2", "olmoe"]
+CACHES = ["f32", "bf16", "q8_0", "q4_0"]
 
 
 def check(code, level):
@@ -62,13 +64,22 @@ def test_registers_of_all_kernels(level):
     check(code, level)
 
 
+@on_x86
+@pytest.mark.slow
+@LEVELS
+def test_registers_of_all_formats(level):
+    check(assembly(level, "--weights", *BLOCK_LAYOUTS), level)
+    check(assembly(level, "--caches", *CACHES), level)
+
+
 def test_arm():
     code = assembly({}, "--arm", "--small", *KINDS_OF_MODELS)
     for name in ("rms_norm", "layer_norm", "rope_pairs", "map_silu_gate"):
         assert re.search(r"\bf(mul|mla|add)\s+v\d+\.4s", code[name]), name
     # the tape's clock and what its threads share
     assert re.search(r"\bmrs\s+x\d+, CNTVCT_EL0", code["walk"])
-    assert re.search(r"\bstlr\s+x", code["follow"])
+    assert re.search(r"\bstlr\s+x", code["walk"])
+    assert re.search(r"\bldar\s+x", code["follow"])
 
 
 @pytest.mark.slow
@@ -77,3 +88,17 @@ def test_all_kernels_compile_for_arm():
     attend = [text for name, text in code.items() if name.startswith("attend")]
     assert attend
     assert any(re.search(r"\bfmla\s+v\d+\.4s", text) for text in attend)
+
+
+@pytest.mark.slow
+def test_all_formats_compile_for_arm():
+    code = assembly({}, "--arm", "--weights", *BLOCK_LAYOUTS)
+    for name in BLOCK_LAYOUTS:
+        assert {f"pack_{name}", f"matmul_{name}_1_streamed_adds"} <= code.keys()
+    for name, text in code.items():
+        if name.startswith(("matmul", "expert")):
+            assert re.search(r"\bsdot\b", text), name
+    code = assembly({}, "--arm", "--caches", *CACHES)
+    for kind, word in (("F32", "fmla"), ("BF16", "fmla"), ("Q8_0", "sdot"), ("Q4_0", "sdot")):
+        text = code[f"attend_{kind}_{kind}_2"]
+        assert re.search(rf"\b{word}\s+v\d+\.4s", text), kind
