@@ -26,7 +26,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from . import gguf, quants, sampling, testing
+    from . import chat, gguf, grammar, quants, sampling, testing, tokenizers
     from .engine.load import load
     from .engine.quantize import quantize
     from .gguf import GGUF
@@ -49,18 +49,24 @@ __all__ = [
     "TokenizerError",
     "UnsupportedError",
     "__version__",
+    "chat",
     "gguf",
+    "grammar",
     "load",
     "quantize",
     "quants",
     "sampling",
     "testing",
+    "tokenizers",
 ]
 
 # name -> the module that it is in
 _HOMES = {
     "GGUF": "gguf",
     "Sampler": "sampling",
+    "chat": "",
+    "grammar": "",
+    "tokenizers": "",
     "gguf": "",
     "quants": "",
     "sampling": "",

@@ -2,6 +2,7 @@
 
 from .candidates import Candidates
 from .choosing import Draw, Greedy
+from .constraint import Grammar
 from .cutting import XTC, MinP, TopK, TopNSigma, TopP, Typical
 from .infill import Infill
 from .repeating import DRY, Penalties
@@ -17,6 +18,7 @@ __all__ = [
     "Candidates",
     "Draw",
     "DynamicTemperature",
+    "Grammar",
     "Greedy",
     "Infill",
     "LogitBias",

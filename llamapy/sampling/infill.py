@@ -35,7 +35,7 @@ class Infill(Stage):
         kept = ends | (probs >= np.float32(0.2))
         count = int(np.count_nonzero(kept & ~ends))
         if not count:
-            self._end(candidates, probs)
+            self._end(candidates, probs[kept] if kept.any() else probs)
             return
         _keep(candidates, kept, probs)
         probs, ends = candidates.probs, ends[kept]

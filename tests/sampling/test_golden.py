@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llamapy import tokenizers
 from llamapy.sampling import Candidates, Sampler
 from llamapy.testing import sampler_from_chain
 from llamapy.testing.model import normal
@@ -23,7 +25,9 @@ def looks_at_text(case: dict[str, Any]) -> bool:
     return any(p.get("breakers") or "vocab" in p for _, p in case["chain"])
 
 
-PLAIN = {kind: [c for c in GOLDEN[kind] if not looks_at_text(c)] for kind in ("apply", "sequences")}
+KINDS = ("apply", "sequences")
+PLAIN = {kind: [c for c in GOLDEN[kind] if not looks_at_text(c)] for kind in KINDS}
+TEXTUAL = {kind: [c for c in GOLDEN[kind] if looks_at_text(c)] for kind in KINDS}
 
 
 def gauss(n: int, name: str) -> np.ndarray:
@@ -87,3 +91,20 @@ def test_candidates_are_those_of_llama_cpp(first: int) -> None:
 def test_the_same_seed_draws_the_same_tokens(first: int) -> None:
     for case in PLAIN["sequences"][first : first + 20]:
         check_sequence(case)
+
+
+@cache
+def tokenizer_of(name: str) -> tokenizers.Tokenizer:
+    return tokenizers.from_gguf(Path(os.environ["LLAMAPY_GOLDEN"], "vocabs", name))
+
+
+@pytest.mark.skipif(
+    "LLAMAPY_GOLDEN" not in os.environ,
+    reason="LLAMAPY_GOLDEN is not set: it names the folder with vocabs/ and oracle/",
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_stages_that_look_at_text(kind: str) -> None:
+    check = {"apply": check_candidates, "sequences": check_sequence}[kind]
+    for case in TEXTUAL[kind]:
+        names = [p["vocab"] for _, p in case["chain"] if "vocab" in p]
+        check(case, tokenizer_of(names[0]))

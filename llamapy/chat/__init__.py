@@ -1,0 +1,19 @@
+"""Conversations: chat templates, and what models answer in them."""
+
+from .answer import Answer, ToolCall
+from .dialect import Dialect
+from .parsing import Parser, dialect_of, dialects, parse
+from .template import ChatTemplate, Limits, Raised
+
+__all__ = [
+    "Answer",
+    "ChatTemplate",
+    "Dialect",
+    "Limits",
+    "Parser",
+    "Raised",
+    "ToolCall",
+    "dialect_of",
+    "dialects",
+    "parse",
+]

@@ -1,0 +1,1 @@
+"""Dialects: a file for each way in which models call tools."""

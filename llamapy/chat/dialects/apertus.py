@@ -1,0 +1,30 @@
+"""Apertus: the function's name is the key of its arguments."""
+
+from ..answer import ToolCall
+from ..dialect import Dialect
+from ..json_calls import checked_arguments, checked_name
+from ..reading import Malformed, Reading
+
+
+class Apertus(Dialect):
+    """<|tools_prefix|>[{"name": {...}}]<|tools_suffix|>"""
+
+    signs = ("<|tools_prefix|>", "<|inner_prefix|>")
+    thinking = ("<|inner_prefix|>", "<|inner_suffix|>")
+    calling = ("<|tools_prefix|>",)
+    interrupts = ("<|tools_prefix|>",)
+    layout = ("<|assistant_end|>",)
+
+    def calls(self, mark: str) -> Reading[list[ToolCall]]:
+        reader = self.reader
+        calls = yield from reader.json()
+        yield from reader.space()
+        if not (yield from reader.is_end()):
+            yield from reader.expect("<|tools_suffix|>")
+        if not isinstance(calls, list) or not all(isinstance(each, dict) for each in calls):
+            raise Malformed
+        return [
+            ToolCall(checked_name(name), checked_arguments(arguments))
+            for each in calls
+            for name, arguments in each.items()
+        ]

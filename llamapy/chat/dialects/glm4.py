@@ -1,0 +1,51 @@
+"""GLM 4.5 to 4.7, Spark 2.5 and Laguna."""
+
+from typing import Any, ClassVar
+
+from ..answer import ToolCall
+from ..dialect import Dialect, Marks
+from ..json_calls import checked_name
+from ..reading import Malformed, Reading
+
+
+class GLM4(Dialect):
+    """<tool_call>name<arg_key>key</arg_key><arg_value>value</arg_value></tool_call>"""
+
+    signs: ClassVar[Marks] = ("<tool_call>", "<arg_key>", "<arg_value>")
+    calling: ClassVar[Marks] = ("<tool_call>",)
+    interrupts: ClassVar[Marks] = ("<tool_call>",)
+    layout: ClassVar[Marks] = ("</assistant>", "<|observation|>", "<|user|>")
+    call_end = "</tool_call>"
+    key = ("<arg_key>", "</arg_key>")
+    value = ("<arg_value>", "</arg_value>")
+    name_end = ""
+
+    def calls(self, mark: str) -> Reading[list[ToolCall]]:
+        return [(yield from self.one_call())]
+
+    def one_call(self) -> Reading[ToolCall]:
+        """A call from its name on."""
+        reader = self.reader
+        ends = (*([self.name_end] if self.name_end else ()), self.key[0], self.call_end)
+        name, end = yield from reader.until(*ends)
+        if end != self.name_end:
+            reader.at -= len(end)
+        name = checked_name(name)
+        arguments: dict[str, Any] = {}
+        while True:
+            yield from reader.space()
+            if (yield from reader.skip(self.call_end)):
+                return ToolCall(name, arguments)
+            key, value = yield from self.one_argument(name)
+            arguments[key] = value
+
+    def one_argument(self, function: str) -> Reading[tuple[str, Any]]:
+        reader = self.reader
+        yield from reader.expect(self.key[0])
+        key, _ = yield from reader.until(self.key[1])
+        yield from reader.space()
+        yield from reader.expect(self.value[0])
+        text, _ = yield from reader.until(self.value[1])
+        if not key.strip():
+            raise Malformed
+        return key.strip(), self.typed(function, key.strip(), text)

@@ -1,0 +1,28 @@
+"""Mistral Small 3.2: each call has its mark, and an id."""
+
+from typing import ClassVar
+
+from ..answer import ToolCall
+from ..dialect import Dialect, Marks
+from ..json_calls import checked_arguments, checked_name
+from ..reading import Reading
+
+
+class MistralSmall(Dialect):
+    """[TOOL_CALLS]name[CALL_ID]id[ARGS]{...}"""
+
+    signs: ClassVar[Marks] = ("[TOOL_CALLS]", "[ARGS]", "[CALL_ID]")
+    thinking = ("[THINK]", "[/THINK]")
+    calling: ClassVar[Marks] = ("[TOOL_CALLS]",)
+    layout: ClassVar[Marks] = ("</s>",)
+
+    def calls(self, mark: str) -> Reading[list[ToolCall]]:
+        reader = self.reader
+        name, end = yield from reader.until("[CALL_ID]", "[ARGS]", "{")
+        id = None
+        if end == "[CALL_ID]":
+            id = (yield from reader.until("[ARGS]"))[0].strip()
+        elif end == "{":
+            reader.at -= 1
+        arguments = checked_arguments((yield from reader.json()))
+        return [ToolCall(checked_name(name), arguments, id)]

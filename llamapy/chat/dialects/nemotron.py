@@ -1,0 +1,11 @@
+"""Nemotron Nano 2."""
+
+from ..json_calls import JSONCalls
+
+
+class Nemotron(JSONCalls):
+    """<TOOLCALL>[{"name": ..., "arguments": {...}}]</TOOLCALL>"""
+
+    signs = ("<TOOLCALL>",)
+    marks = {"<TOOLCALL>": "</TOOLCALL>"}
+    layout = ("<SPECIAL_12>",)

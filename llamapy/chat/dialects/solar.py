@@ -1,0 +1,27 @@
+"""Solar Open: reasoning and text are messages; calls have ids."""
+
+from ..answer import ToolCall
+from ..dialect import Dialect
+from ..json_calls import checked_arguments, checked_name
+from ..reading import Reading
+
+CALL, NAME, ARGUMENTS, END = (f"<|tool_call:{word}|>" for word in ("begin", "name", "args", "end"))
+
+
+class Solar(Dialect):
+    """<|think|>reasoning<|end|>, <|content|>text, <|tool_calls|> and calls"""
+
+    signs = (CALL, NAME, ARGUMENTS)
+    thinking = ("<|think|>", "<|end|>")
+    calling = (CALL,)
+    layout = ("<|begin|>assistant", "<|content|>", "<|tool_calls|>", "<|calls|>", "<|flush|>")
+
+    def calls(self, mark: str) -> Reading[list[ToolCall]]:
+        reader = self.reader
+        id, _ = yield from reader.until(NAME)
+        name, _ = yield from reader.until(ARGUMENTS)
+        arguments = checked_arguments((yield from reader.json()))
+        yield from reader.space()
+        if not (yield from reader.is_end()):
+            yield from reader.expect(END)
+        return [ToolCall(checked_name(name), arguments, id.strip() or None)]
