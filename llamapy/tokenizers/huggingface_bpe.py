@@ -131,7 +131,7 @@ def _split(step: dict[str, Any]) -> Any:
         refuse("pre_tokenizer", "Split that removes what its pattern leaves out")
     try:
         scanner(pattern)
-    except TokenizerError:
+    except TokenizerError:  # what the scanner has no table for
         from .foreign import ForeignPattern
 
         return ForeignPattern(pattern)

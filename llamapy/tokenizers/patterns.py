@@ -161,8 +161,10 @@ class _Parser:
         if self.there("+"):
             return Repeated(part, 1, None)
         if self.there("{"):
-            end = self.pattern.index("}", self.at)
+            end = self.pattern.find("}", self.at)
             least, _, most = self.pattern[self.at : end].partition(",")
+            if not (least + most).isdecimal():
+                raise self.problem("a repetition that is not known here")
             self.at = end + 1
             return Repeated(part, int(least), int(most or least))
         return part
@@ -176,6 +178,8 @@ class _Parser:
             return self.character_class()
         if self.pattern[self.at] == "(":
             return self.group()
+        if self.pattern[self.at] in "?*+{.^":
+            raise self.problem("something that is not known here")
         categories, ranges, negated = self.item()
         return Characters(categories, ranges, negated)
 
@@ -184,6 +188,8 @@ class _Parser:
         self.any_case = self.there("(?i:") or outside
         if not self.any_case or outside:
             _ = self.there("(?:") or self.there("(")
+        if self.follows("?"):
+            raise self.problem("a group that is not known here")
         node = self.alternatives()
         self.any_case = outside
         if not self.there(")"):
@@ -200,7 +206,7 @@ class _Parser:
             categories, ranges, odd = self.item()
             if odd:
                 raise self.problem("a negated class in a class")
-            if len(ranges) == 1 and self.pattern[self.at] == "-" and not self.follows("--"):
+            if len(ranges) == 1 and self.follows("-") and not self.follows("--"):
                 self.at += 1
                 (first, _), ((_, last),) = next(iter(ranges)), self.item()[1]
                 ranges = self.cases(first, last)
@@ -221,9 +227,14 @@ class _Parser:
         if char in "sS":
             return nothing, WHITE, char == "S"
         if char == "p":
-            end = self.pattern.index("}", self.at)
-            letter, self.at = self.pattern[self.at + 1 : end], end + 1
-            return frozenset([CATEGORIES[letter]]), frozenset(), False
+            end = self.pattern.find("}", self.at)
+            name = self.pattern[self.at + 1 : end]
+            if name not in CATEGORIES:
+                raise self.problem("a class that is not known here")
+            self.at = end + 1
+            return frozenset([CATEGORIES[name]]), frozenset(), False
+        if char.isalnum() and char not in ESCAPES:
+            raise self.problem("an escape that is not known here")
         point = ord(ESCAPES.get(char, char))
         return nothing, frozenset([(point, point)]), False
 

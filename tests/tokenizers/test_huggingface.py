@@ -207,3 +207,11 @@ def test_what_is_no_json_is_refused():
     for text in ("{", "{]", "{" * 10**5, '{"a": 1} 2'):
         with pytest.raises(TokenizerError):
             from_huggingface(text)
+
+
+def test_foreign_patterns_part_text_too():
+    split = pre_tokenizers.Split(Regex(r"\p{Lu}?\p{Ll}+(?=t)|\p{Lu}+|[^e]"), "isolated")
+    theirs = bytes_bpe(parts=pre_tokenizers.Sequence([split, byte_level(use_regex=False)]))
+    ours = from_huggingface(theirs.to_str())
+    for text in (*CORPUS[:100], "HTMLetat", "eTaé\n"):
+        assert ours.encode(text) == theirs.encode(text).ids
