@@ -68,6 +68,19 @@ class Candidates:
             self._fresh = True
         return self._probs
 
+    def logprobs(self, n: int = 5) -> dict[int, float]:
+        """The likeliest n tokens in play, with the logarithms of their probabilities.
+
+        Of `Candidates(logits)` those before sampling, of what a sampler's `apply` gives those after.
+        """
+        weights = self.weights()
+        total = weights.sum(dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            return {
+                int(self.ids[index]): float(np.log(weights[index] / total))
+                for index in self.largest(min(n, len(self)))
+            }
+
     def weights(self) -> Floats:
         """exp(logit), over that of the largest."""
         # in float64, and rounded once: as C's expf gives it, to the bit

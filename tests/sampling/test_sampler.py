@@ -162,6 +162,15 @@ def test_a_trace_shows_what_each_stage_left_and_changes_nothing() -> None:
     assert sampler([0.0, 3.0, 1.0, 2.0]) == trace[-1].candidates.token
 
 
+def test_logprobs_before_and_after_sampling() -> None:
+    logits = np.log([0.5, 0.25, 0.125, 0.125])
+    before = Candidates(logits).logprobs(2)
+    after = Sampler([TopK(2)]).apply(logits).logprobs()
+    assert list(before) == list(after) == [0, 1]
+    np.testing.assert_allclose(list(before.values()), np.log([0.5, 0.25]), 1e-6)
+    np.testing.assert_allclose(list(after.values()), np.log([2 / 3, 1 / 3]), 1e-6)
+
+
 def test_rows_are_sampled_by_the_sampler_of_their_sequence() -> None:
     rows = np.eye(3, dtype=np.float32)
     assert sample_rows([Sampler([Greedy()]) for _ in rows], rows) == [0, 1, 2]
