@@ -71,7 +71,7 @@ class Candidates:
     def logprobs(self, n: int = 5) -> dict[int, float]:
         """The likeliest n tokens in play, with the logarithms of their probabilities.
 
-        Of `Candidates(logits)` those before sampling, of what a sampler's `apply` gives those after.
+        Those of `Candidates(logits)` are before sampling, of what `Sampler.apply` gives after it.
         """
         weights = self.weights()
         total = weights.sum(dtype=np.float64)
