@@ -258,6 +258,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
         axis.axhline(1, color="#a53b3b", linewidth=1)
         axis.set_title(f"{test}: tokens/s, llamapy over llama.cpp", fontsize=9, loc="left")
         axis.margins(y=0.2)
+        axis.set_xlim(-0.6, len(results) - 0.4)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
