@@ -55,11 +55,6 @@ class Candidates:
             return self.softmax()
         return self._probs
 
-    @property
-    def computed_probs(self) -> Floats | None:
-        """The probabilities, if a stage needed any."""
-        return self._probs
-
     def softmax(self) -> Floats:
         """The probabilities of these candidates alone; their sum is 1."""
         if not self._fresh or self._probs is None:

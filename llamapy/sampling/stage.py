@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -58,8 +58,3 @@ def draw(candidates: Candidates, random: Random) -> int:
     reached = np.add.accumulate(probs / total)
     reached[-1] = 1.0
     return int(np.searchsorted(reached, random.double()))
-
-
-def fields_of(stage: Stage) -> dict[str, Any]:
-    """A stage's options by name."""
-    return {name: getattr(stage, name) for name in getattr(stage, "__dataclass_fields__", {})}
