@@ -241,6 +241,8 @@ def _sizes(operation: Op, n_rows: int, random: Random) -> dict[str, Any]:
         sizes.setdefault(letter, BLOCK if letter in last else size)
     if any(operand.name == "write" for operand in operands):  # a slot for every state
         sizes["s"] = sizes["r"] + n_rows + 1
+    if any(operand.name == "slots" for operand in operands):  # and a cell for every token
+        sizes["s"] = max(sizes["s"], n_rows)
     return sizes
 
 

@@ -13,7 +13,6 @@ from llamapy.cache import Batch
 from llamapy.engine.load import build, load
 from llamapy.errors import (
     Cancelled,
-    DeviceUnavailable,
     FormatError,
     LlamapyError,
     ShapeError,
@@ -185,7 +184,7 @@ def test_bytes_and_an_architecture_of_your_own(path, fixture):
     ("options", "error", "says"),
     [
         ({"device": "tpu"}, UnsupportedError, "there is no device 'tpu'"),
-        ({"device": "opencl"}, DeviceUnavailable, "'opencl' is not available"),
+        ({"device": "opencl", "threads": 2}, LlamapyError, "opencl"),
         ({"precision": "float8"}, UnsupportedError, "precision is 'float8'"),
         ({"n_ctx": 0}, UnsupportedError, "n_ctx is 0"),
         ({"device": "numpy", "n_gpu_layers": 9}, UnsupportedError, "no GPU"),

@@ -1,0 +1,148 @@
+"""A device that speaks OpenCL, through PyOpenCL: one context, and one queue in order."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import DeviceUnavailable
+from ...jit import cache_root
+from . import source
+from .device import Call, does_not_build, failed, out_of_memory
+from .source import Program
+
+OPTIONS = ["-cl-std=CL1.2"]
+
+
+def module() -> Any:
+    """PyOpenCL; what PoCL compiles is kept beside our own kernels."""
+    os.environ.setdefault("POCL_CACHE_DIR", str(cache_root() / "pocl"))
+    import pyopencl
+
+    return pyopencl
+
+
+def devices() -> list[Any]:
+    """All devices of this machine, graphics processors first."""
+    cl = module()
+    found = [device for platform in cl.get_platforms() for device in platform.get_devices()]
+    return sorted(found, key=lambda device: not device.type & cl.device_type.GPU)
+
+
+def problem() -> str:
+    """Why there is no device; empty if there is one."""
+    try:
+        return "" if devices() else "OpenCL has no devices on this machine"
+    except ImportError as error:
+        return f"PyOpenCL cannot be imported ({error}); pip install llamapy[opencl] gets it"
+    except Exception as error:  # what a driver may raise is not known
+        return f"OpenCL has no platform that works ({error}); install the device's driver"
+
+
+class OpenCL:
+    """See `device.Device`."""
+
+    name = "opencl"
+
+    def __init__(self, index: int = 0) -> None:
+        found = devices()
+        if not 0 <= index < len(found):
+            raise DeviceUnavailable(
+                f"there is no OpenCL device {index}: this machine has {len(found)}, counted from 0"
+            )
+        self._cl = cl = module()
+        self._device = device = found[index]
+        self.says = f"{device.name} ({device.platform.name})"
+        self._context = cl.Context([device])
+        self._queue = cl.CommandQueue(self._context)
+        self._programs: dict[Program, Any] = {}
+        self._lock = threading.RLock()  # a kernel's arguments are a state that it keeps
+
+    # ---- memory
+
+    def allocate(self, n_bytes: int, in_use: int) -> Any:
+        try:
+            memory = self._cl.Buffer(self._context, self._cl.mem_flags.READ_WRITE, n_bytes)
+            self.clear(memory, 1)  # drivers allocate when memory is first used: it shall fail here
+        except (self._cl.Error, MemoryError) as error:
+            raise out_of_memory(n_bytes, in_use, self.says, error) from error
+        return memory
+
+    def release(self, memory: Any) -> None:
+        memory.release()
+
+    def has_room(self, n_bytes: int) -> bool:
+        return n_bytes <= self._device.global_mem_size
+
+    def clear(self, memory: Any, n_bytes: int) -> None:
+        self._cl.enqueue_fill_buffer(self._queue, memory, np.uint8(0), 0, n_bytes)
+
+    def upload(self, memory: Any, array: Any, offset: int) -> None:
+        self._copy(memory, array, dst_offset=offset)
+
+    def download(self, memory: Any, array: Any, offset: int) -> None:
+        self._copy(array, memory, src_offset=offset)
+
+    def _copy(self, target: Any, origin: Any, **offset: int) -> None:
+        try:
+            self._cl.enqueue_copy(self._queue, target, origin, is_blocking=True, **offset)
+        except self._cl.Error as error:
+            raise failed("copy memory", self.says, error) from error
+
+    # ---- kernels
+
+    def build(self, program: Program, kernel: str) -> Any:
+        with self._lock:
+            if program not in self._programs:
+                self._programs[program] = self._compiled(program)
+            return self._cl.Kernel(self._programs[program], kernel)
+
+    def _compiled(self, program: Program) -> Any:
+        made = self._cl.Program(self._context, source.text(program, "opencl"))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # compilers have much to say
+                return made.build(OPTIONS, cache_dir=False)
+        except self._cl.Error as error:
+            raise does_not_build(program, self.says, str(error)) from error
+
+    def launch(self, call: Call) -> None:
+        with self._lock:
+            self._set(call.kernel, call)
+            self._enqueue(call.kernel, call.groups * call.lanes, call.lanes)
+
+    def _set(self, kernel: Any, call: Call) -> None:
+        kernel.set_args(*call.args)
+
+    def _enqueue(self, kernel: Any, count: int, lanes: int) -> None:
+        try:
+            self._cl.enqueue_nd_range_kernel(self._queue, kernel, (count,), (lanes,))
+        except self._cl.Error as error:
+            raise failed(f"run {kernel.function_name}", self.says, error) from error
+
+    def prepare(self, calls: Sequence[Call]) -> Callable[[], object]:
+        """Kernels of their own, whose arguments are set once."""
+        ready = []
+        for call in calls:
+            program = call.kernel.program
+            kernel = self._cl.Kernel(program, call.kernel.function_name)
+            self._set(kernel, call)
+            ready.append((kernel, call.groups * call.lanes, call.lanes, call.args))
+
+        def run() -> None:
+            for kernel, count, lanes, _ in ready:
+                self._enqueue(kernel, count, lanes)
+            self._queue.flush()
+
+        return run
+
+    def sync(self) -> None:
+        try:
+            self._queue.finish()
+        except self._cl.Error as error:
+            raise failed("finish its work", self.says, error) from error

@@ -1,0 +1,42 @@
+/* The words of the dialect, for HIP as hipcc and HIPRTC compile it. */
+#ifndef __HIPCC_RTC__
+#include <hip/hip_runtime.h>
+#endif
+#define KERNEL extern "C" __global__ void __launch_bounds__(LANES)
+#define DEVICE static __device__ __forceinline__
+#define GLOBAL
+#define TABLE static __constant__
+#define LOCAL_VAR __shared__
+#define LOCAL_PTR
+#define BARRIER __syncthreads()
+#define GROUP ((int)blockIdx.x)
+#define LANE ((int)threadIdx.x)
+#define FLOAT_BITS(x) __float_as_uint(x)
+#define BITS_FLOAT(x) __uint_as_float(x)
+#ifndef INFINITY
+#define INFINITY __builtin_inff()
+#endif
+#ifndef NAN
+#define NAN __builtin_nanf("")
+#endif
+
+typedef signed char schar;
+typedef unsigned char uchar;
+typedef unsigned short ushort;
+typedef unsigned int uint;
+typedef unsigned long ulong;
+
+DEVICE float HALF_TO_FLOAT(ushort h) { return (float)__builtin_bit_cast(_Float16, h); }
+DEVICE ushort FLOAT_TO_HALF(float x) { return __builtin_bit_cast(ushort, (_Float16)x); }
+
+#if defined(__gfx906__) || defined(__gfx908__) || defined(__gfx90a__) || defined(__gfx942__) || defined(__gfx1030__)
+#define DOT4(a, b, sum) __builtin_amdgcn_sdot4((int)(a), (int)(b), (int)(sum), false)
+#elif defined(__gfx1100__) || defined(__gfx1101__) || defined(__gfx1102__) || defined(__gfx1200__) || defined(__gfx1201__)
+#define DOT4(a, b, sum) __builtin_amdgcn_sudot4(true, (int)(a), true, (int)(b), (int)(sum), false)
+#else
+DEVICE int DOT4(int a, int b, int sum) {
+    for (int i = 0; i < 32; i += 8) sum += (schar)(a >> i) * (schar)(b >> i);
+    return sum;
+}
+#endif
+#define ATOMIC_ADD(at, x) atomicAdd(at, x)

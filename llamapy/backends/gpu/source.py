@@ -1,0 +1,103 @@
+"""The text of a program: a prelude, constants, the formats of packed operands, and kernels.
+
+A kernel that reads packed rows calls the words of a format's snippet, such as `decode32`. Where
+two operands are packed, the snippets stand in the program one after the other, and the names of
+the second begin with `second_`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ... import quants
+
+FOLDER = Path(__file__).parent
+# the words that a snippet defines, of which a second format has its own
+WORDS = ("BLOCK", "BLOCK_BYTES", "ROW_BYTES", "decode", "decode32", "dot32", "HAS_DOT32")
+
+
+@dataclass(frozen=True)
+class Program:
+    """Kernels of one file, for some formats and constants; `lanes` is the size of a group."""
+
+    kernels: str
+    formats: tuple[str, ...] = ()
+    constants: tuple[tuple[str, int], ...] = ()
+    lanes: int = 64
+
+    def __str__(self) -> str:
+        of = ", ".join((*self.formats, *(f"{name}={value}" for name, value in self.constants)))
+        return f"{self.kernels}{f'({of})' if of else ''}"
+
+
+@functools.cache
+def text(program: Program, dialect: str) -> str:
+    """The whole program in a dialect: opencl, cuda or hip."""
+    constants: Mapping[str, int] = {"LANES": program.lanes, **dict(program.constants)}
+    parts = [
+        _define(constants),
+        _read(f"preludes/{dialect}.h"),
+        _read("preludes/common.h"),
+        *_formats(program.formats),
+        *_encoder(program),
+        _read(f"kernels/{program.kernels}.c"),
+    ]
+    return "\n".join(parts)
+
+
+@functools.cache
+def readable() -> tuple[str, ...]:
+    """The block formats whose rows kernels can read: those with a snippet in `formats`."""
+    return tuple(sorted(path.stem.upper() for path in (FOLDER / "formats").glob("*.c")))
+
+
+@functools.cache
+def writable() -> tuple[str, ...]:
+    """The block formats that kernels can write: those with a snippet in `encoders`."""
+    return tuple(sorted(path.stem.upper() for path in (FOLDER / "encoders").glob("*.c")))
+
+
+@functools.cache
+def has_dot(name: str) -> bool:
+    """Whether a format multiplies with activations of 8 bits."""
+    return "dot32" in _read(f"formats/{name.lower()}.c")
+
+
+def _formats(names: Sequence[str]) -> list[str]:
+    """The snippets; the words of all but the first get a prefix."""
+    parts = []
+    for prefix, name in zip(("", "second_"), names, strict=False):
+        quant = quants.get(name)
+        sizes = {"BLOCK": quant.block, "BLOCK_BYTES": quant.layout.itemsize}
+        snippet = f"{_define(sizes)}{ROW_BYTES}{_read(f'formats/{name.lower()}.c')}"
+        for word in WORDS if prefix else ():
+            snippet = _renamed(snippet, word, prefix + word)
+        parts.append(snippet)
+    return parts
+
+
+ROW_BYTES = "#define ROW_BYTES(columns) ((size_t)(columns) / BLOCK * BLOCK_BYTES)\n"
+
+
+def _encoder(program: Program) -> list[str]:
+    """What writes cells in the first format, for kernels that do."""
+    if program.kernels != "cells" or not set(program.formats[:1]) & set(writable()):
+        return []
+    return ["#define HAS_STORE32", _read(f"encoders/{program.formats[0].lower()}.c")]
+
+
+def _renamed(code: str, word: str, new: str) -> str:
+    return re.sub(rf"\b{word}\b", new, code)
+
+
+def _define(constants: Mapping[str, int]) -> str:
+    return "".join(f"#define {name} {value}\n" for name, value in constants.items())
+
+
+@functools.cache
+def _read(name: str) -> str:
+    return (FOLDER / name).read_text()

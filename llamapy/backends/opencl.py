@@ -1,0 +1,16 @@
+"""OpenCL: graphics processors of every make, and with PoCL the processor itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .gpu.opencl import OpenCL, problem
+from .gpu.options import check
+from .gpu.runtime import GPU
+
+__all__ = ["create", "problem"]
+
+
+def create(*, index: int = 0, **options: Any) -> GPU:
+    """The backend of one of this machine's devices; graphics processors come first."""
+    return GPU(OpenCL(index), check("opencl", **options))

@@ -1,0 +1,85 @@
+"""Golden models on OpenCL: llama.cpp's logits, in every way of computing."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+
+import llamapy
+from llamapy import quants
+from llamapy.cache import Batch
+from llamapy.gguf import Encoded
+from llamapy.testing.model import Fixture, check_model, invented, nmse, results
+
+from ..models.conftest import FOLDER
+from ..models.test_cpu import EACH_OR_ALL, LIMIT, LIMITS
+from ..models.test_golden import DEEP, LARGE_SCORES, LARGE_STATES
+
+TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3]
+
+
+@pytest.mark.parametrize("name", EACH_OR_ALL)
+def test_logits_and_all_ways_of_computing(name, gpu):
+    fixture = Fixture.read(FOLDER / f"{name}.json")
+    architecture = fixture.metadata["general.architecture"]
+    model = fixture.model(gpu)
+    got = results(model, fixture.tokens)[fixture.positions]
+    assert nmse(got, fixture.logits) <= LIMITS.get(architecture, LIMIT)
+    loose = 1e-9 if architecture in (*LARGE_SCORES, *LARGE_STATES) else 1e-10
+    check_model(model, fixture.tokens, tolerance=1e-7 if architecture in DEEP else loose)
+
+
+# architectures of which every operation has a kernel: the list grows until it is all of them
+WITH_KERNELS = ["llama", "qwen2", "qwen3", "stablelm", "starcoder2"]
+
+
+@pytest.mark.parametrize("architecture", WITH_KERNELS)
+def test_nothing_falls_back(architecture, gpu, definitions):
+    model = invented(architecture, device=gpu)
+    cache = model.cache(8)
+    plan = model.plan(cache, Batch.of(TOKENS[:1]))
+    assert not plan.fallbacks
+    model.forward(TOKENS)
+    assert not definitions
+
+
+@pytest.mark.parametrize("kv_type", ["f32", "f16", "bf16"])
+def test_a_plan_replays_what_is_computed_eagerly(kv_type, gpu):
+    model = invented("llama", device=gpu, kv_type=kv_type)
+    eager, recorded = model.cache(16), model.cache(16)
+    for token in TOKENS:
+        want = model.decoder(eager.begin(Batch.of([token]))).numpy()
+        np.testing.assert_array_equal(model.run(recorded, Batch.of([token])), want)
+
+
+def test_memory_is_given_back(gpu):
+    gc.collect()
+    before = gpu.pool.n_bytes
+    model = invented("llama", device=gpu)
+    model.forward(TOKENS)
+    assert gpu.pool.n_bytes > before
+    model.close()
+    del model
+    gc.collect()
+    gpu.pool.trim()
+    assert gpu.pool.n_bytes <= before
+
+
+@pytest.mark.parametrize("quant", ["F16", "Q4_0", "Q8_0"])
+def test_a_file_is_loaded(quant, tmp_path):
+    fixture = Fixture.read(FOLDER / "llama-dense-gqa.json")
+    tensors = {
+        name: Encoded(quant, values.shape, quants.get(quant).quantize(values))
+        if values.ndim == 2
+        else values
+        for name, values in fixture.weights().items()
+    }
+    path = tmp_path / "model.gguf"
+    llamapy.gguf.write(path, fixture.metadata, tensors)
+    with llamapy.load(path, device="numpy") as model:
+        want = model.forward(fixture.tokens, logits="all").logits
+    for precision, limit in ((None, 1e-3), ("float32", 1e-8)):
+        with llamapy.load(path, device="opencl", precision=precision) as model:
+            assert nmse(model.forward(fixture.tokens, logits="all").logits, want) <= limit
