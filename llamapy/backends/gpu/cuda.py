@@ -21,7 +21,7 @@ NOTHING = np.uintp(0)  # the address of an operand that is missing
 
 def problem(name: str = "cuda") -> str:
     """Why there is no device; empty if there is one."""
-    package = {"cuda": "llamapy[cuda]", "rocm": "llamapy[rocm]"}[name]
+    package = {"cuda": "llamapy[cuda12]", "rocm": "llamapy[rocm]"}[name]
     try:
         import cupy
     except ImportError as error:
