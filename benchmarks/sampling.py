@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from llamapy import Sampler
+from llamapy.sampling import sample_rows
 
 CHAINS: dict[str, dict[str, float]] = {
     "default": {},
@@ -29,7 +30,7 @@ CHAINS: dict[str, dict[str, float]] = {
 ENTRY = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
 
 
-def ours(options: dict[str, float], n_vocab: int) -> Callable[[np.ndarray], int]:
+def ours(options: dict[str, float], n_vocab: int) -> Sampler:
     sampler = Sampler.from_options(**options, dry_sequence_breakers=(), seed=1)
     for token in range(64):
         sampler.accept(token * 7 % n_vocab)
@@ -101,6 +102,26 @@ def theirs(options: dict[str, float], n_vocab: int) -> Callable[[np.ndarray], in
     return choose
 
 
+def batched(rows: np.ndarray, rounds: int, count: int = 8) -> dict[str, float]:
+    """Milliseconds for each of several rows, sampled together and one after the other."""
+    times: dict[str, list[float]] = {"together": [], "one by one": []}
+    sides = {side: [ours({}, rows.shape[1]) for _ in range(count)] for side in times}
+    for turn in range(rounds + 5):
+        logits = rows[(turn + np.arange(count)) % len(rows)]
+        tokens = {}
+        for side, samplers in sides.items():
+            start = time.perf_counter()
+            if side == "together":
+                tokens[side] = sample_rows(samplers, logits)
+            else:
+                tokens[side] = [choose(row) for choose, row in zip(samplers, logits, strict=True)]
+            if turn >= 5:
+                times[side].append((time.perf_counter() - start) / count)
+        if tokens["together"] != tokens["one by one"]:
+            raise SystemExit(f"sampled together {tokens}")
+    return {side: 1000 * statistics.median(each) for side, each in times.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vocab", type=int, default=128_256)
@@ -108,7 +129,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = np.random.default_rng(0).normal(0, 3, (16, options.vocab)).astype(np.float32)
-    results = {}
+    results: dict[str, dict[str, float]] = {}
     for name, chain in CHAINS.items():
         sides = {"llamapy": ours(chain, options.vocab), "llama.cpp": theirs(chain, options.vocab)}
         times: dict[str, list[float]] = {side: [] for side in sides}
@@ -127,6 +148,11 @@ def main() -> None:
             f"{medians['llama.cpp']:.3f} ms, same tokens: {same}",
             flush=True,
         )
+    results["8 rows"] = found = batched(rows, options.rounds // 4)
+    print(
+        f"8 rows           llamapy {found['together']:.3f} ms a row together, "
+        f"{found['one by one']:.3f} ms one by one, same tokens"
+    )
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 

@@ -1,12 +1,13 @@
 """Conversations: chat templates, and what models answer in them."""
 
-from .answer import Answer, ToolCall
+from .answer import Answer, CallPiece, ToolCall
 from .dialect import Dialect
 from .parsing import Parser, dialect_of, dialects, parse
 from .template import ChatTemplate, Limits, Raised
 
 __all__ = [
     "Answer",
+    "CallPiece",
     "ChatTemplate",
     "Dialect",
     "Limits",

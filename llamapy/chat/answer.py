@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -23,22 +23,54 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
+class CallPiece:
+    """What a stream adds to the call of this number: its name first, then JSON of its arguments.
+
+    Where `is_new`, forget what came for this number before: it was no call, or another one.
+    """
+
+    index: int
+    name: str = ""
+    arguments: str = ""
+    id: str | None = None
+    is_new: bool = False
+
+    def __add__(self, more: CallPiece) -> CallPiece:
+        if more.is_new:
+            return more
+        name, arguments = self.name + more.name, self.arguments + more.arguments
+        id = self.id if more.id is None else more.id
+        return CallPiece(self.index, name, arguments, id, self.is_new)
+
+    def __bool__(self) -> bool:
+        return bool(self.name or self.arguments or self.id or self.is_new)
+
+
+@dataclass(frozen=True)
 class Answer:
-    """An answer, or what a stream adds to it: the sum of the parts is the whole."""
+    """An answer, or what a stream adds to it: the sum of the parts is the whole.
+
+    `tool_calls` are complete; `call_pieces` say the same, and also what came of calls so far.
+    """
 
     content: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    call_pieces: tuple[CallPiece, ...] = field(default=(), compare=False, repr=False)
 
     def __add__(self, more: Answer) -> Answer:
+        pieces = {piece.index: piece for piece in self.call_pieces}
+        for piece in more.call_pieces:
+            pieces[piece.index] = pieces[piece.index] + piece if piece.index in pieces else piece
         return Answer(
             self.content + more.content,
             self.reasoning + more.reasoning,
             self.tool_calls + more.tool_calls,
+            tuple(pieces[index] for index in sorted(pieces)),
         )
 
     def __bool__(self) -> bool:
-        return bool(self.content or self.reasoning or self.tool_calls)
+        return bool(self.content or self.reasoning or self.tool_calls or self.call_pieces)
 
     def as_message(self) -> dict[str, Any]:
         """A message to go on with the conversation."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from .answer import Answer, Flow, ToolCall
+from .drafts import Drafts
 from .reading import Malformed, Reader, Reading, any_of, from_json, half_mark
 
 Tools = Sequence[Mapping[str, Any]]
@@ -36,6 +37,7 @@ class Dialect:
         self.reader = Reader()
         self.content, self.reasoning = Flow(), Flow()
         self._calls: list[ToolCall] = []
+        self.drafts = Drafts(self.schemas)
 
     @classmethod
     def is_of(cls, template: str) -> bool:
@@ -44,7 +46,8 @@ class Dialect:
     def take(self) -> Answer:
         """What has become clear since the last time."""
         calls, self._calls = self._calls, []
-        return Answer(self.content.take(), self.reasoning.take(), tuple(calls))
+        whole = Answer(self.content.take(), self.reasoning.take(), tuple(calls))
+        return sum([Answer(call_pieces=(piece,)) for piece in self.drafts.take()], whole)
 
     # ---- reading
 
@@ -113,10 +116,16 @@ class Dialect:
                 raise Malformed
         except Malformed:
             self.reader.at = start
+            self.drafts.drop()
             self.content.write(mark)
         else:
             self.content.aside()
-            self._calls += found
+            self.add(found)
+
+    def add(self, calls: list[ToolCall]) -> None:
+        """These calls are complete."""
+        self._calls += calls
+        self.drafts.settle(calls)
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         """The calls that follow a mark."""

@@ -6,11 +6,8 @@ from typing import Any, ClassVar
 
 from .answer import ToolCall
 from .dialect import Dialect
+from .drafts import ARGUMENTS, IDS, NAMES, CallReader, checked_name
 from .reading import Malformed, Reading, from_json
-
-NAMES = ("name", "tool_name", "function")
-ARGUMENTS = ("arguments", "parameters", "args")
-IDS = ("id", "tool_call_id", "call_id")
 
 
 class JSONCalls(Dialect):
@@ -23,7 +20,7 @@ class JSONCalls(Dialect):
         reader, end = self.reader, self.marks[mark]
         found: list[ToolCall] = []
         while True:
-            value = yield from reader.json()
+            value = yield from reader.json(CallReader(self.drafts))
             found += calls_of(value)
             yield from reader.space()
             if not end or (yield from reader.skip(end)) or (yield from reader.is_end()):
@@ -32,6 +29,13 @@ class JSONCalls(Dialect):
     def __init_subclass__(cls) -> None:
         if "marks" in vars(cls):
             cls.calling = tuple(cls.marks)
+
+
+def named_call(dialect: Dialect, name: str, id: str | None = None) -> Reading[ToolCall]:
+    """The call of a function whose name was read: its arguments are JSON."""
+    name = checked_name(name)
+    arguments = yield from dialect.reader.json(dialect.drafts.begin(name, id))
+    return ToolCall(name, checked_arguments(arguments), id)
 
 
 def calls_of(value: Any) -> list[ToolCall]:
@@ -49,14 +53,6 @@ def call_of(value: Any) -> ToolCall:
     id = next((str(value[key]) for key in IDS if value.get(key) not in (None, "")), None)
     arguments: Any = next((value[key] for key in ARGUMENTS if value.get(key) is not None), {})
     return ToolCall(checked_name(name), checked_arguments(arguments), id)
-
-
-def checked_name(name: str) -> str:
-    """A name of a function: one line without white space in it."""
-    name = name.strip()
-    if not name or any(character.isspace() for character in name):
-        raise Malformed
-    return name
 
 
 def checked_arguments(arguments: Any) -> dict[str, Any]:

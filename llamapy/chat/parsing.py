@@ -48,8 +48,9 @@ def find_dialect(dialect: str | type[Dialect]) -> type[Dialect]:
 class Parser:
     """An answer as it comes: what `feed` and `finish` give adds up to the whole answer.
 
-    A call is given when it is complete: until then it may turn out to be text. Nothing is an
-    error, and nothing is lost: what cannot be read as anything else is content.
+    `tool_calls` has a call when it is complete, and `call_pieces` what came of it so far: until
+    then it may turn out to be text. Nothing is an error, and nothing is lost: what cannot be read
+    as anything else is content.
 
     >>> parser = Parser("hermes")
     >>> parser.feed("<think>Hm.</think>He"), parser.feed("llo")

@@ -9,12 +9,18 @@ import json
 import re
 from collections.abc import Generator, Sequence
 from functools import lru_cache
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 T = TypeVar("T")
 Reading = Generator[None, None, T]  # gives T in the end, and yields where text is missing
 
 JSON_SYMBOLS = re.compile(r'\\(?:.|\Z)|["{}\[\]]', re.DOTALL)
+
+
+class Watcher(Protocol):
+    """Who wants to see text while it is read; of text that ends too early maybe not the end."""
+
+    def feed(self, text: str) -> Any: ...
 
 
 class Malformed(Exception):
@@ -40,25 +46,29 @@ class Reader:
         if not self.ended:
             self.text, self.at = self.text[self.at :], 0
 
-    def until(self, *ends: str) -> Reading[tuple[str, str]]:
+    def until(self, *ends: str, watcher: Watcher | None = None) -> Reading[tuple[str, str]]:
         """The text before the first of these, and which one it was; both are read."""
         if self.ended and self.at >= self._absent.get(ends, len(self.text) + 1):
             raise Malformed
         pattern = any_of(ends)
         start = seen = self.at
         while not (found := pattern.search(self.text, seen)):
-            seen = max(start, len(self.text) - longest(ends) + 1)
+            old, seen = seen, max(seen, len(self.text) - longest(ends) + 1)
+            if watcher is not None:
+                watcher.feed(self.text[old:seen])
             if not (yield from self.more()):
                 self._absent[ends] = start
                 raise Malformed
+        if watcher is not None:
+            watcher.feed(self.text[seen : found.start()])
         self.at = found.end()
         return self.text[start : found.start()], found[0]
 
-    def rest(self, *ends: str) -> Reading[str]:
+    def rest(self, *ends: str, watcher: Watcher | None = None) -> Reading[str]:
         """The text before the first of these, which is read, or before the end of all."""
         start = self.at
         try:
-            return (yield from self.until(*ends))[0]
+            return (yield from self.until(*ends, watcher=watcher))[0]
         except Malformed:
             self.at = len(self.text)
             return self.text[start:]
@@ -90,12 +100,12 @@ class Reader:
     def is_end(self) -> Reading[bool]:
         return not (yield from self.peek(1))
 
-    def json(self) -> Reading[Any]:
+    def json(self, watcher: Watcher | None = None) -> Reading[Any]:
         """A JSON object or array, with white space before it."""
         yield from self.space()
         if (yield from self.peek(1)) not in ("{", "["):
             raise Malformed
-        start = place = self.at
+        start = place = seen = self.at
         depth, in_text = 0, False
         while True:
             for found in JSON_SYMBOLS.finditer(self.text, place):
@@ -110,9 +120,14 @@ class Reader:
                     depth += 1 if symbol in "{[" else -1
                     if not depth:
                         self.at = place
+                        if watcher is not None:
+                            watcher.feed(self.text[seen:place])
                         return from_json(self.text[start:place])
             else:
                 place = len(self.text)
+            if watcher is not None:
+                watcher.feed(self.text[seen:place])
+            seen = place
             if not (yield from self.more()):
                 raise Malformed
 

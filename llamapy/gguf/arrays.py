@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, repeat
 from typing import Any
 
@@ -12,34 +13,43 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError
 from .source import Source
-from .types import MAX_STRING_BYTES, AnyType, ArrayType, ByteOrder, ValueType
+from .types import LITTLE, MAX_STRING_BYTES, AnyType, ArrayType, ByteOrder, ValueType
 
 Offsets = NDArray[np.int64]
+NONE: Offsets = np.empty(0, np.int64)
 
-# strings that are decoded at a time
-RUN = 1024
+# strings that are decoded, or walked over, at a time, and bytes that are searched for lengths
+RUN = 4096
+BLOCK = 1 << 18
+# fewer strings are not worth the search
+MANY = 1024
+# the eight bytes before each string, once its length is not needed any more
+GAP = bytes(8)
 
 
 def scan_strings(view: memoryview, at: int, count: int, order: ByteOrder) -> Offsets:
     """Where each of `count` strings begins, then where the text of one more would begin.
 
-    Only lengths are read, each with one jump; no string becomes a Python object.
+    Only lengths are read; no string becomes a Python object.
     """
-
-    def walk() -> Iterator[int]:
-        length = order.u64.unpack_from
-        start = at + 8
-        for _ in repeat(None, count):
-            yield start
-            start += length(view, start - 8)[0] + 8
-        yield start
-
+    parts, left = [], count
+    first = at
     try:
-        starts = np.fromiter(walk(), np.int64, count + 1)
+        while left:
+            places = NONE
+            if left >= MANY and order is LITTLE:
+                places = _short_strings(view, at, left)
+            if len(places) < MANY // 16:
+                places = _walk(view, at, min(left, RUN), order)
+            parts.append(places)
+            left -= len(places)
+            last = int(places[-1])
+            at = last + order.u64.unpack_from(view, last - 8)[0]
     except (struct.error, OverflowError):
-        raise _bad_string(view, at, count, order) from None
-    if starts[-1] - 8 > view.nbytes:
-        raise _bad_string(view, at, count, order)
+        raise _bad_string(view, first, count, order) from None
+    if at > view.nbytes:
+        raise _bad_string(view, first, count, order)
+    starts = np.concatenate([*parts, np.array([at + 8], np.int64)])
     if count and (longest := int(np.diff(starts).argmax())) >= 0:
         length = int(starts[longest + 1] - starts[longest]) - 8
         if problem := string_problem(length, length):
@@ -50,6 +60,37 @@ def scan_strings(view: memoryview, at: int, count: int, order: ByteOrder) -> Off
                 value=length,
             )
     return starts
+
+
+def _walk(view: memoryview, at: int, count: int, order: ByteOrder) -> Offsets:
+    """Where strings begin: each length says where the next one is."""
+
+    def starts() -> Iterator[int]:
+        length = order.u64.unpack_from
+        start = at + 8
+        for _ in repeat(None, count):
+            yield start
+            start += length(view, start - 8)[0] + 8
+
+    return np.fromiter(starts(), np.int64, count)
+
+
+def _short_strings(view: memoryview, at: int, count: int) -> Offsets:
+    """Where strings of 1 to 255 bytes begin, up to the first that is none, or has zeros in it.
+
+    There only a length is followed by seven zeros, so that all are found at once; each must lead
+    to the next one.
+    """
+    data = np.frombuffer(view[at : at + BLOCK], np.uint8)
+    zero = data == 0
+    two = zero[1:-1] & zero[2:]
+    four = two[:-2] & two[2:]
+    places = np.flatnonzero(four[:-3] & four[3:])[:count]
+    if not len(places) or places[0]:
+        return NONE
+    wrong = places[:-1] + 8 + data[places[:-1]] != places[1:]
+    certain = 1 + int(wrong.argmax()) if wrong.any() else len(places)
+    return places[:certain] + (at + 8)
 
 
 def _bad_string(view: memoryview, at: int, count: int, order: ByteOrder) -> FormatError:
@@ -101,6 +142,20 @@ def decode_text(view: memoryview, start: int, stop: int) -> str:
         ) from None
 
 
+def _decode_run(view: memoryview, starts: Offsets) -> Iterable[str]:
+    """The texts of strings that stand one after the other."""
+    first = int(starts[0])
+    data = np.array(view[first : int(starts[-1]) - 8], np.uint8)
+    gaps = starts[1:-1] - (first + 8)
+    data[gaps[:, None] + np.arange(8)] = 0
+    # where no text has zeros in it, gaps part them, and all can be decoded in one go
+    if np.count_nonzero(data) == len(data) - 8 * len(gaps):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.tobytes().decode().split(GAP.decode())
+    # one at a time, also to name the byte that is not UTF-8
+    return (decode_text(view, a, b - 8) for a, b in pairwise(starts.tolist()))
+
+
 class Strings(Sequence[str]):
     """An array of strings; one is decoded when it is asked for, and must then be UTF-8."""
 
@@ -131,17 +186,7 @@ class Strings(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         for first in range(0, len(self), RUN):
             self._source.check()
-            view = self._source.view
-            starts = self._starts[first : first + RUN + 1].tolist()
-            raw = bytes(view[starts[0] : starts[-1] - 8])  # slices of bytes are fastest
-            spans = [(a - starts[0], b - starts[0] - 8) for a, b in pairwise(starts)]
-            try:
-                texts = [raw[a:b].decode() for a, b in spans]
-            except UnicodeDecodeError:
-                # one at a time, to name the byte
-                yield from (decode_text(view, a, b - 8) for a, b in pairwise(starts))
-                continue
-            yield from texts
+            yield from _decode_run(self._source.view, self._starts[first : first + RUN + 1])
 
     def tolist(self) -> list[str]:
         """All of them, decoded."""

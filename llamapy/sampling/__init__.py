@@ -7,7 +7,8 @@ from .cutting import XTC, MinP, TopK, TopNSigma, TopP, Typical
 from .infill import Infill
 from .repeating import DRY, Penalties
 from .reweighing import DynamicTemperature, LogitBias, Temperature
-from .sampler import Sampler, sample_rows
+from .rows import sample_rows
+from .sampler import Sampler
 from .stage import Stage
 from .steering import AdaptiveP, Mirostat, Mirostat2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -128,15 +129,20 @@ class Candidates:
         """Order them by their logits, largest first, and if n is given keep the n first."""
         if not self.is_sorted:
             fresh = self._fresh and (n is None or n >= len(self))
-            self._take(self.largest(len(self) if n is None else n))
-            self.is_sorted, self._fresh = True, fresh
+            self.keep_sorted(self.largest(len(self) if n is None else n))
+            self._fresh = fresh
         elif n is not None and n < len(self):
             self.keep(slice(n))
+
+    def keep_sorted(self, which: NDArray[np.intp]) -> None:
+        """Keep these, which come from the largest logit to the smallest."""
+        self._take(which)
+        self.is_sorted = True
 
     def largest(self, n: int) -> NDArray[np.intp]:
         """Indices of the n largest logits, largest first; of equal ones the first comes first."""
         logits, size = self.logits, len(self)
-        if n * BLOCK >= size:
+        if self.has_few(n):
             return falling_order(logits)[:n]
         # n blocks have a largest that is no less than the n-th of these: so have n logits
         whole = size // BLOCK * BLOCK
@@ -144,6 +150,10 @@ class Candidates:
         least = np.partition(tops, len(tops) - n)[len(tops) - n]
         found = np.flatnonzero(logits >= least)
         return found[falling_order(logits[found])[:n]]
+
+    def has_few(self, n: int) -> bool:
+        """Whether the n largest are found soonest by sorting all."""
+        return n * BLOCK >= len(self)
 
     def choose(self, index: int) -> None:
         """Select the candidate at an index."""
@@ -172,6 +182,28 @@ class Candidates:
         more = ", ..." if len(self) > len(likely) else ""
         chosen = "" if self.selected is None else f", selected {self.token}"
         return f"<{len(self)} candidates: {shown}{more}{chosen}>"
+
+
+def sort_rows(rows: Sequence[tuple[Candidates, int]]) -> None:
+    """Of each the first n by their logits, as `sort` does; large ones together, in threads."""
+    large = [(row, n) for row, n in rows if not (row.is_sorted or row.has_few(n))]
+    for row, n in rows:
+        if row.is_sorted or row.has_few(n):
+            row.sort(min(n, len(row)))
+    if not large:
+        return
+    from .. import threads
+    from .kernels import largest_of
+
+    found = [np.empty(n, np.intp) for _, n in large]
+
+    def search(start: int, stop: int) -> None:
+        for at in range(start, stop):
+            largest_of(large[at][0].logits, found[at])
+
+    threads.run(search, len(large), grain=2)
+    for (row, _), which in zip(large, found, strict=True):
+        row.keep_sorted(which)
 
 
 def falling_order(values: Floats) -> NDArray[np.intp]:

@@ -61,6 +61,15 @@ class Grammar(Stage):
         """Whether the text may end here."""
         return self.is_waiting or self._matcher.is_complete
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the text has to end here, for nothing else may follow."""
+        if self.is_waiting or not self._matcher.is_complete:
+            return False
+        mask = self._matcher.mask()
+        mask[list(self.tokenizer.end_tokens)] = False
+        return not mask.any()
+
     def apply(self, candidates: Candidates) -> None:
         if self.is_waiting or not len(candidates):
             return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .candidates import Candidates, log, running_sum
+from .candidates import Candidates, log, running_sum, sort_rows
 from .stage import Seeded, Stage
 
 
@@ -20,6 +21,14 @@ class TopK(Stage):
     def apply(self, candidates: Candidates) -> None:
         if self.k > 0:
             candidates.sort(min(self.k, len(candidates)))
+
+    @classmethod
+    def apply_rows(cls, stages: Sequence[Any], rows: Sequence[Candidates]) -> None:
+        if cls is not TopK:  # a kind of its own may cut in another way
+            super().apply_rows(stages, rows)
+        else:
+            pairs = zip(rows, stages, strict=True)
+            sort_rows([(row, stage.k) for row, stage in pairs if stage.k > 0])
 
 
 @dataclass

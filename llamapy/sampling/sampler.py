@@ -75,7 +75,10 @@ class Sampler(Sequence[Stage]):
 
     def __call__(self, logits: ArrayLike) -> int:
         """Choose a token, and remember it."""
-        candidates = self.apply(logits)
+        return self.choose(self.apply(logits))
+
+    def choose(self, candidates: Candidates) -> int:
+        """The token that the stages chose, or the likeliest that they left; it is remembered."""
         if candidates.selected is None:
             Greedy().apply(candidates)
         token = candidates.token
@@ -149,16 +152,6 @@ def _stage(given: Stage | LogitsProcessor) -> Stage:
     raise UnsupportedError(
         f"{given!r} is no stage: pass stages such as TopK(40), or functions of tokens and logits"
     )
-
-
-def sample_rows(samplers: Sequence[Sampler], logits: NDArray[np.float32]) -> list[int]:
-    """A token for each row of logits, by the sampler of its sequence."""
-    if len(samplers) != len(logits):
-        raise UnsupportedError(
-            f"{len(logits)} rows of logits need as many samplers, not {len(samplers)}: a sampler "
-            f"remembers one sequence"
-        )
-    return [sampler(row) for sampler, row in zip(samplers, logits, strict=True)]
 
 
 # ---- looking

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,6 +26,13 @@ class Stage:
     def apply(self, candidates: Candidates) -> None:
         """Shrink or reweigh the candidates, or choose one."""
         raise NotImplementedError(f"{type(self).__name__} has no apply: write one")
+
+    @classmethod
+    def apply_rows(cls, stages: Sequence[Stage | None], rows: Sequence[Candidates]) -> None:
+        """Each stage on its row; a row may have none. Some stages do all rows at once."""
+        for stage, candidates in zip(stages, rows, strict=True):
+            if stage is not None:
+                stage.apply(candidates)
 
     def accept(self, token: int) -> None:
         """A token was chosen."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +30,13 @@ def visible_bytes() -> str:
 class Alphabet(ABC):
     """How text becomes letters, and what stands for letters that are no tokens."""
 
-    def __init__(self, metadata: Mapping[str, Any], texts: list[str]) -> None:
-        self.merges = Merges(metadata, texts)
+    def __init__(self, merges: Merges) -> None:
+        self.merges = merges
+
+    @staticmethod
+    @abstractmethod
+    def texts() -> list[str]:
+        """Texts that need a number, whether they are tokens or not."""
 
     @abstractmethod
     def letters(self, points: Points, ends: Ends) -> tuple[Letters, Ends]:
@@ -46,8 +50,9 @@ class Alphabet(ABC):
 class ByteLetters(Alphabet):
     """Letters are bytes, written as visible characters."""
 
-    def __init__(self, metadata: Mapping[str, Any]) -> None:
-        super().__init__(metadata, list(visible_bytes()))
+    @staticmethod
+    def texts() -> list[str]:
+        return list(visible_bytes())
 
     def letters(self, points: Points, ends: Ends) -> tuple[Letters, Ends]:
         data = np.frombuffer(utf8(points), np.uint8)
@@ -63,8 +68,12 @@ class ByteLetters(Alphabet):
 class CharacterLetters(Alphabet):
     """Letters are characters; those that are in no token become the tokens of their bytes."""
 
-    def __init__(self, metadata: Mapping[str, Any]) -> None:
-        super().__init__(metadata, [*(f"<0x{byte:02X}>" for byte in range(256)), "\n"])
+    @staticmethod
+    def texts() -> list[str]:
+        return [*(f"<0x{byte:02X}>" for byte in range(256)), "\n"]
+
+    def __init__(self, merges: Merges) -> None:
+        super().__init__(merges)
         self.of_bytes, self.newline = self.merges.numbers[:256], int(self.merges.numbers[256])
         self.of_points = np.full(N_CODE_POINTS, -1, np.int32)
         points, numbers = self.merges.characters()

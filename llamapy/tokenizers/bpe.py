@@ -21,6 +21,7 @@ from .alphabets import (
 )
 from .base import Tokenizer
 from .letters import lowercase
+from .merges import Merges
 from .pretokenizers import PreTokenizer, pretokenizer
 from .unicode import code_points, is_white_space
 from .vocabulary import BYTE, CONTROL, NORMAL, PREFIX, UNKNOWN, USER_DEFINED
@@ -41,11 +42,13 @@ class BPE(Tokenizer):
                 f"convert the model again"
             )
         kind = ByteLetters if self.pretokenizer.encodes_bytes else CharacterLetters
+        merges = Merges(metadata, kind.texts())
         with ThreadPoolExecutor(1) as pool:
-            # compiled code makes one, and Python the other: they need not wait for each other
-            alphabet = pool.submit(kind, metadata)
+            # compiled code makes one table, and Python the others: neither waits for the other
+            linked = pool.submit(merges.link)
             super().__init__(metadata)
-            self.alphabet: Alphabet = alphabet.result()
+            linked.result()
+        self.alphabet: Alphabet = kind(merges)
         self.whole_from = ALL_WORDS if self.pretokenizer.ignores_merges else NO_WORDS
         if self.pretokenizer.is_gemma and isinstance(self.alphabet, CharacterLetters):
             self.whole_from = self.alphabet.newline

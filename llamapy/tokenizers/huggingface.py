@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import TokenizerError
 from .base import Tokenizer
+from .huggingface_added import AddedTokens
 from .huggingface_bpe import bpe
 from .huggingface_parts import Parts, refuse
 from .huggingface_unigram import HuggingFaceUnigram, Spaces
@@ -35,7 +36,7 @@ def from_huggingface(source: str | os.PathLike[str]) -> Tokenizer:
     if not isinstance(model, dict):
         refuse("the file", "no model")
     kind = model.get("type") or ("BPE" if "merges" in model else "WordPiece")
-    makers: dict[str, Callable[[dict[str, Any], Parts], Tokenizer]]
+    makers: dict[str, Callable[[dict[str, Any], Parts], AddedTokens]]
     makers = {"BPE": bpe, "Unigram": _unigram, "WordPiece": _wordpiece}
     if kind not in makers:
         refuse("model.type", kind)
@@ -49,9 +50,7 @@ def from_huggingface(source: str | os.PathLike[str]) -> Tokenizer:
             f"tokenizer.json is not as Hugging Face writes it ({type(error).__name__}: {error}): "
             f"save it again with the tokenizers package"
         ) from error
-    for token in parts.added:
-        made.vocabulary.strips_left |= {token["id"]} if token.get("lstrip") else set()
-        made.vocabulary.strips_right |= {token["id"]} if token.get("rstrip") else set()
+    made.add(parts.added)
     return made
 
 
@@ -107,7 +106,7 @@ def _tokens_of(tokenizer: dict[str, Any], model: dict[str, Any]) -> list[tuple[s
     return rows
 
 
-def _wordpiece(model: dict[str, Any], parts: Parts) -> Tokenizer:
+def _wordpiece(model: dict[str, Any], parts: Parts) -> AddedTokens:
     normalizer = parts.only("normalizer", "BertNormalizer")
     parts.only("pre_tokenizer", "BertPreTokenizer")
     for key in ("clean_text", "handle_chinese_chars"):
@@ -116,6 +115,10 @@ def _wordpiece(model: dict[str, Any], parts: Parts) -> Tokenizer:
     lowercase = bool(normalizer.get("lowercase", True))
     accents = normalizer.get("strip_accents")
     more = model.get("continuing_subword_prefix", "##")
+    for token in parts.added:
+        content = token["content"]
+        if lowercase and token.get("normalized") and content.lower() != content.upper():
+            refuse(f"normalized of the added token {content!r}, beside lowercase", True)
     special = {token["id"] for token in parts.added}
     texts = []
     for id, (text, _, kind) in enumerate(parts.rows):
@@ -130,7 +133,7 @@ def _wordpiece(model: dict[str, Any], parts: Parts) -> Tokenizer:
     return HuggingFaceWordPiece(metadata)
 
 
-def _unigram(model: dict[str, Any], parts: Parts) -> Tokenizer:
+def _unigram(model: dict[str, Any], parts: Parts) -> AddedTokens:
     metadata = parts.metadata("t5")
     metadata[PREFIX + "byte_fallback"] = bool(model.get("byte_fallback"))
     how = Spaces()

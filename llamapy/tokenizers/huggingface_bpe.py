@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import TokenizerError
-from .base import Tokenizer
 from .bpe import BPE
+from .huggingface_added import AddedTokens
 from .huggingface_parts import FirstIsFirst, Parts, refuse
 from .pieces import SPACE
 from .pretokenizers import GPT2, PreTokenizer
@@ -53,7 +53,7 @@ class HuggingFaceBPE(FirstIsFirst, BPE):
         return not starts and (after_special or self.prefix == "absent")
 
 
-def bpe(model: dict[str, Any], parts: Parts) -> Tokenizer:
+def bpe(model: dict[str, Any], parts: Parts) -> AddedTokens:
     """The tokenizer of a model of type BPE."""
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import TokenizerError
-from .base import Tokenizer
+from .huggingface_added import AddedTokens
 from .vocabulary import KEYS, NORMAL, PREFIX, UNKNOWN
 
 Row = tuple[str, float, int]  # text, score, kind
@@ -22,7 +22,7 @@ def refuse(where: str, what: object) -> NoReturn:
     )
 
 
-class FirstIsFirst(Tokenizer):
+class FirstIsFirst(AddedTokens):
     """Where `only_first`, what stands behind a special token is not at the beginning of a text."""
 
     only_first: bool
@@ -49,9 +49,6 @@ class Parts:
         self.tokenizer, self.rows = tokenizer, rows
         self.added: list[dict[str, Any]] = list(tokenizer.get("added_tokens") or ())
         self.id_of = {row[0]: id for id, row in enumerate(rows)}
-        for token in self.added:
-            if token.get("single_word"):
-                refuse(f"single_word of the added token {token['content']!r}", True)
 
     def steps(self, part: str) -> list[dict[str, Any]]:
         """The steps of a normalizer or the like, whose sequences are spread out."""
@@ -118,12 +115,17 @@ class Parts:
         """Metadata as a GGUF file has them."""
         before, after = self.around()
         unknown = next((id for id, row in enumerate(self.rows) if row[2] == UNKNOWN), None)
+        vocabulary = self.tokenizer["model"]["vocab"]
+        pairs = vocabulary.items() if isinstance(vocabulary, dict) else vocabulary
+        spelled = {text for text, _ in pairs}
+        only_added = [token["id"] for token in self.added if token["content"] not in spelled]
         found: dict[str, Any] = {PREFIX + keys[0]: None for keys in KEYS.values()}
         found |= {
             PREFIX + "model": model,
             PREFIX + "tokens": texts or [row[0] for row in self.rows],
             PREFIX + "scores": np.array([row[1] for row in self.rows], np.float64),
             PREFIX + "token_type": np.array([row[2] for row in self.rows], np.int32),
+            PREFIX + "added_only": np.array(only_added, np.int64),  # no text is spelled with them
             PREFIX + "unknown_token_id": unknown,
             PREFIX + "bos_token_id": before,
             PREFIX + "add_bos_token": before is not None,

@@ -7,11 +7,12 @@ import unicodedata
 import numpy as np
 from numpy.typing import NDArray
 
+from .huggingface_added import AddedTokens
 from .unicode import CONTROL, MARK, N_CODE_POINTS, categories
 from .wordpiece import WordPiece
 
 
-class HuggingFaceWordPiece(WordPiece):
+class HuggingFaceWordPiece(AddedTokens, WordPiece):
     """Characters are decomposed as a whole, and of marks only those without width are accents."""
 
     def accents(self) -> NDArray[np.bool_]:

@@ -22,6 +22,8 @@ Letters = NDArray[np.int32]
 
 def packed(metadata: Mapping[str, Any], key: str) -> tuple[NDArray[np.uint8], int]:
     """An array of strings as a file has it, each behind its length, and how many they are."""
+    if key not in metadata:
+        return np.empty(0, np.uint8), 0
     value = getattr(metadata, "value", metadata.__getitem__)(key)
     return packed_strings(value)
 
@@ -33,7 +35,7 @@ def packed_strings(value: Any) -> tuple[NDArray[np.uint8], int]:
 
 
 class Merges:
-    """Texts with numbers, and which of them become which others.
+    """Texts with numbers, and which of them become which others, once `link` was called.
 
     `letters` are texts that get a number even if they are no token; those of tokens come first.
     """
@@ -41,9 +43,7 @@ class Merges:
     def __init__(self, metadata: Mapping[str, Any], letters: Sequence[str]) -> None:
         tokens, self.n_tokens = packed(metadata, "tokenizer.ggml.tokens")
         extra, n_letters = packed_strings(list(letters))
-        empty = (np.empty(0, np.uint8), 0)
-        has_merges = "tokenizer.ggml.merges" in metadata
-        rules, n_rules = packed(metadata, "tokenizer.ggml.merges") if has_merges else empty
+        rules, n_rules = packed(metadata, "tokenizer.ggml.merges")
         # room for merged texts that are no tokens
         self.pool = np.empty(tokens.size + extra.size + 2 * rules.size, np.uint8)
         np.concatenate([tokens, extra, rules], out=self.pool[: -rules.size or None])
@@ -51,22 +51,28 @@ class Merges:
         self.starts = np.empty(most, np.int64)
         self.lengths = np.empty(most, np.int32)
         # texts of merges are mostly tokens; where they are not, the kernel makes more room
-        self.slots = np.zeros(_power_of_two(3 * (self.n_tokens + n_letters)), np.int64)
+        self.slots = np.zeros((_power_of_two(2 * (self.n_tokens + n_letters)), 2), np.int64)
         self.pairs = np.full((_power_of_two(2 * n_rules + 2), 2), -1, np.int64)
         numbers = np.empty(self.n_tokens + n_letters, np.int64)
         texts = (self.starts, self.lengths, self.slots)
-        count = number_texts(self.pool, 0, self.n_tokens, *texts, numbers, 0)
-        if count != self.n_tokens:
-            raise TokenizerError("two tokens have the same text: convert the model again")
-        at = tokens.size
+        count, _ = number_texts(self.pool, 0, self.n_tokens, *texts, numbers, 0)
+        self._is_clear = count == self.n_tokens
         own = numbers[self.n_tokens :]
-        count = number_texts(self.pool, at, n_letters, *texts, own, count)
-        at += extra.size
-        count, self.slots, _ = link_merges(
-            self.pool, at, n_rules, at + rules.size, *texts, self.pairs, count
-        )
-        self.n_texts = int(count)
+        self.n_texts, _ = number_texts(self.pool, tokens.size, n_letters, *texts, own, count)
         self.numbers = own.astype(np.int32)
+        self._rules = tokens.size + extra.size, n_rules, tokens.size + extra.size + rules.size
+
+    def link(self) -> None:
+        """Make the table of merges. Compiled code does it, beside which Python can do other things.
+
+        Where the rules stand, how many they are, and where they end was found before.
+        """
+        if not self._is_clear:
+            raise TokenizerError("two tokens have the same text: convert the model again")
+        texts = (self.starts, self.lengths, self.slots)
+        self.n_texts, self.slots, _ = link_merges(
+            self.pool, *self._rules, *texts, self.pairs, self.n_texts
+        )
 
     def text(self, number: int) -> bytes:
         """The text of this number."""

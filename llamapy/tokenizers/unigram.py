@@ -37,7 +37,8 @@ class Unigram(Tokenizer):
             merges_spaces=bool(get("remove_extra_whitespaces", False)),
             kept=[vocabulary.texts[id].encode() for id in user_defined],
         )
-        known = np.flatnonzero(np.isin(kinds, (NORMAL, USER_DEFINED, UNUSED)))
+        is_known = np.isin(kinds, (NORMAL, USER_DEFINED, UNUSED)) & vocabulary.is_spelled()
+        known = np.flatnonzero(is_known)
         self._trie = Trie([vocabulary.texts[id].encode() for id in known.tolist()], known)
         self._pairs = characters.pairs_of(self._trie.text, self._trie.ends)
         scores = vocabulary.scores.astype(np.float64)

@@ -152,6 +152,12 @@ class Vocabulary:
     def _those(self, texts: Iterable[str]) -> set[int]:
         return {self.id_of[text] for text in texts if text in self.id_of}
 
+    def is_spelled(self) -> NDArray[np.bool_]:
+        """Which tokens text is spelled with: all but those that were merely added to a model's."""
+        found = np.ones(len(self), np.bool_)
+        found[np.asarray(self.get("added_only", ()), np.intp)] = False
+        return found
+
     def special(self) -> list[int]:
         """Control, unknown and user-defined tokens, the longest first."""
         kinds = self.kinds

@@ -41,7 +41,9 @@ class WordPiece(Tokenizer):
         lower = bool(get("normalizer.lowercase", True))
         self.strips_accents = bool(get("normalizer.strip_accents", lower))
         self._becomes = _becomes(lower, self.strips_accents, self.accents(), self.removed())
-        self._trie = Trie([text.encode() for text in self.vocabulary.texts])
+        spelled = np.flatnonzero(self.vocabulary.is_spelled())
+        texts = self.vocabulary.texts
+        self._trie = Trie([texts[id].encode() for id in spelled.tolist()], spelled)
 
     def accents(self) -> NDArray[np.bool_]:
         """Which code points go where accents are stripped."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamapy import UnsupportedError
-from llamapy.chat import Answer, Parser, ToolCall, dialect_of, dialects, parse
+from llamapy.chat import Answer, CallPiece, Parser, ToolCall, dialect_of, dialects, parse
 
 from .conversations import CLOCK, WEATHER
 
@@ -277,6 +278,20 @@ def streamed(pieces: Iterable[str], dialect: str, **options: Any) -> Answer:
     return sum([parser.feed(piece) for piece in pieces], Answer()) + parser.finish()
 
 
+def same(found: Answer, wanted: Answer) -> None:
+    assert found == wanted
+    assert found.call_pieces == wanted.call_pieces
+
+
+def as_calls(pieces: Iterable[CallPiece]) -> list[ToolCall]:
+    """The calls that were given piece by piece, without what was taken back."""
+    return [
+        ToolCall(piece.name, json.loads(piece.arguments), piece.id)
+        for piece in pieces
+        if piece.name
+    ]
+
+
 @pytest.mark.parametrize(
     ("dialect", "text", "content", "reasoning", "calls"),
     EXAMPLES,
@@ -286,15 +301,17 @@ def test_examples(
     dialect: str, text: str, content: str, reasoning: str, calls: list[ToolCall]
 ) -> None:
     answer = Answer(content, reasoning, tuple(calls))
-    assert parse(text, dialect, tools=TOOLS) == answer
+    whole = parse(text, dialect, tools=TOOLS)
+    assert whole == answer
+    assert as_calls(whole.call_pieces) == calls
     for cut in range(1, len(text)):
-        assert streamed([text[:cut], text[cut:]], dialect, tools=TOOLS) == answer
-    assert streamed(text, dialect, tools=TOOLS) == answer
+        same(streamed([text[:cut], text[cut:]], dialect, tools=TOOLS), whole)
+    same(streamed(text, dialect, tools=TOOLS), whole)
     # an answer that was cut off, or spoilt, is the same at once and in pieces
     for cut in range(0, len(text), 5):
         for other in (text[:cut], text[:cut] + "#" + text[cut + 1 :]):
             pieces = [other[at : at + 7] for at in range(0, len(other), 7)]
-            assert streamed(pieces, dialect) == parse(other, dialect)
+            same(streamed(pieces, dialect), parse(other, dialect))
 
 
 def test_every_dialect_has_an_example() -> None:
@@ -317,8 +334,9 @@ def test_streams_add_up_to_the_whole(dialect: str, data: st.DataObject) -> None:
     piece = st.one_of(marks, st.text(max_size=3), st.sampled_from(list('{}[]<>|"\n ')))
     pieces = data.draw(st.lists(piece, max_size=12))
     whole = parse("".join(pieces), dialect)
-    assert streamed(pieces, dialect) == whole
-    assert streamed("".join(pieces), dialect) == whole
+    same(streamed(pieces, dialect), whole)
+    same(streamed("".join(pieces), dialect), whole)
+    assert as_calls(whole.call_pieces) == list(whole.tool_calls)
 
 
 @pytest.mark.parametrize(
@@ -368,6 +386,62 @@ def test_content_is_given_as_soon_as_it_is_clear() -> None:
     assert parser.feed("</tool_call>") == Answer(tool_calls=(weather(),))
     assert parser.finish() == Answer()
     assert parser.feed("more") == Answer()
+
+
+# dialects in which arguments are JSON: an answer, and how early its call can be told
+EARLY = [
+    ("hermes", '<tool_call>{"name": "get_weather", "arguments": ', "}</tool_call>"),
+    ("hermes", '<tool_call>{"function": {"name": "get_weather", "arguments": ', "}}</tool_call>"),
+    ("mistral", '[TOOL_CALLS][{"id": "7", "name": "get_weather", "arguments": ', "}]"),
+    ("mistral_small", "[TOOL_CALLS]get_weather[CALL_ID]7[ARGS]", ""),
+    ("llama3", '{"type": "function", "name": "get_weather", "parameters": ', "}"),
+    ("command_r", '<|START_ACTION|>[{"tool_name": "get_weather", "parameters": ', "}]"),
+    ("deepseek_v31", "<｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>", "<｜tool▁call▁end｜>"),
+    ("kimi_k2", "<|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>", ""),
+    ("gpt_oss", "<|channel|>commentary to=functions.get_weather<|message|>", "<|call|>"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "before", "behind"), EARLY, ids=lambda value: value[:12])
+def test_arguments_come_as_they_are_written(dialect: str, before: str, behind: str) -> None:
+    arguments = '{"city": "Ulm \\"a\\"\\u00e9\n", "days": [1, {"x": 2}]}'
+    parser = Parser(dialect, tools=TOOLS)
+    begun = parser.feed(before)
+    assert not begun.content
+    total = begun
+    for at, character in enumerate(arguments):
+        total += parser.feed(character)
+        if not total.call_pieces and at < 16:
+            continue  # this may be something else
+        [piece] = total.call_pieces
+        assert piece.name == "get_weather"
+        behind_by = len(arguments[: at + 1].replace("\n", "\\n")) - len(piece.arguments)
+        assert behind_by <= 16  # a mark may begin here, or an escape
+    total += parser.feed(behind) + parser.finish()
+    [call] = total.tool_calls
+    assert call.arguments == json.loads(arguments, strict=False)
+    assert as_calls(total.call_pieces) == [call]
+
+
+def test_what_turns_out_to_be_no_call_is_taken_back() -> None:
+    parser = Parser("hermes")
+    begun = parser.feed('So <tool_call>{"name": "get_weather", "arguments": {"city": ')
+    assert begun.call_pieces == (CallPiece(0, "get_weather", '{"city": '),)
+    rest = parser.feed("Ulm}}</tool_call>") + parser.finish()
+    assert rest.call_pieces == (CallPiece(0, is_new=True),)
+    assert rest.content.endswith("Ulm}}</tool_call>")
+    assert not rest.tool_calls
+    # another call has its number
+    again = "So <tool_call>{'x'</tool_call>" + f"<tool_call>{JSON}</tool_call>"
+    [piece] = parse(again, "hermes").call_pieces
+    assert piece.index == 0
+
+
+def test_nothing_is_told_early_of_a_function_that_there_is_not() -> None:
+    parser = Parser("hermes", tools=TOOLS)
+    assert not parser.feed('<tool_call>{"name": "other", "arguments": {"a": 1}').call_pieces
+    [piece] = (parser.feed("}</tool_call>") + parser.finish()).call_pieces
+    assert piece == CallPiece(0, "other", '{"a": 1}')
 
 
 def test_schemas_give_arguments_their_types() -> None:

@@ -174,8 +174,36 @@ def test_logprobs_before_and_after_sampling() -> None:
 def test_rows_are_sampled_by_the_sampler_of_their_sequence() -> None:
     rows = np.eye(3, dtype=np.float32)
     assert sample_rows([Sampler([Greedy()]) for _ in rows], rows) == [0, 1, 2]
+    assert sample_rows([], np.empty((0, 3), np.float32)) == []
     with pytest.raises(UnsupportedError, match="3 rows"):
         sample_rows([Sampler()], rows)
+
+
+def test_rows_are_sampled_as_if_one_came_after_the_other() -> None:
+    random = np.random.default_rng(5)
+    rows = random.normal(0, 3, (7, 6, 9000)).astype(np.float32)
+    rows[0] = random.integers(-2, 2, (6, 9000))  # many are equal
+    rows[1, :, ::2] = -0.0
+    rows[2] = -np.inf
+    rows[2, :, 5:90] = 1.0
+    options: list[dict[str, object]] = [
+        {"seed": 1},
+        {"seed": 2, "top_k": 7, "repeat_penalty": 1.2, "logit_bias": {3: -np.inf}},
+        {"seed": 3, "top_k": 0},
+        {"seed": 4, "temperature": 0.0},
+        {"seed": 5, "mirostat": 2},
+        {"seed": 6, "top_k": 9000, "samplers": "temperature-first"},
+    ]
+    alike = [{"seed": seed, "top_k": 3 + seed} for seed in range(6)]
+    for chosen in (options, alike):
+        one = [Sampler.from_options(**each) for each in chosen]
+        other = [sampler.copy() for sampler in one]
+        for step in rows:
+            each = [sampler(row) for sampler, row in zip(one, step, strict=True)]
+            assert sample_rows(other, step) == each
+    shared = Sampler.from_options(seed=7, repeat_penalty=1.5)
+    again = shared.copy()
+    assert sample_rows([shared] * 6, rows[0]) == [again(row) for row in rows[0]]
 
 
 def test_no_token_left_is_an_error() -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llamapy.errors import TokenizerError
 from llamapy.tokenizers import from_huggingface
@@ -163,6 +164,36 @@ def test_special_tokens_strip_and_are_around():
     assert ours.decode(ours.encode("eta oin"), remove_special=True) == "eta oin"
 
 
+NEW = ["<a>", "<a><b>", "<b>", "<b> <a>", "qq", "qqq", "q½", "_q", "<mask>"]
+BESIDE = [" ", "  ", "\n\u3000", "\u0301", "½", "_", "\u200d", ".", "a", "中", "\0"]
+
+
+@pytest.mark.parametrize("make", ["bytes", "wordpiece-cased"])
+def test_added_tokens_are_found_as_tokenizers_finds_them(make):
+    file = json.loads(MADE[make]().to_str())
+    first = len(file["model"]["vocab"])
+    ways = ("single_word", "lstrip", "rstrip", "special")
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.dictionaries(st.sampled_from(NEW), st.tuples(*[st.booleans()] * 4), max_size=6),
+        st.lists(st.sampled_from(NEW + BESIDE), max_size=9).map("".join),
+    )
+    def same(tokens, text):
+        added = [
+            {"id": first + n, "content": content, "normalized": False}
+            | dict(zip(ways, how, strict=True))
+            for n, (content, how) in enumerate(tokens.items())
+        ]
+        both = json.dumps(file | {"added_tokens": [*file["added_tokens"], *added]})
+        theirs, ours = Tokenizer.from_str(both), from_huggingface(both)
+        assert ours.encode(text, special=True) == theirs.encode(text).ids
+        theirs.encode_special_tokens = True
+        assert ours.encode(text) == theirs.encode(text).ids
+
+    same()
+
+
 def test_paths_and_folders(tmp_path):
     theirs = bytes_bpe(parts=byte_level())
     theirs.save(str(tmp_path / "tokenizer.json"))
@@ -195,7 +226,6 @@ def changed(**parts):
         ({"model": None}, "no model"),
         ({"model__vocab": {"a": 10**9}}, "ids up to"),
         ({"model__vocab": 5}, "not as Hugging Face writes it"),
-        ({"added_tokens": [{"id": 0, "content": "x", "single_word": True}]}, "single_word"),
     ],
 )
 def test_what_cannot_be_represented_is_refused(parts, message):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ..answer import ToolCall
 from ..dialect import Dialect, Marks
-from ..json_calls import checked_arguments, checked_name
+from ..json_calls import named_call
 from ..reading import Reading
 
 SECTION, SECTION_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
@@ -45,7 +45,7 @@ class DeepSeekV3(Dialect):
         name, _ = yield from reader.until("\n", "```json")
         yield from reader.space()
         yield from reader.skip("```json")
-        arguments = checked_arguments((yield from reader.json()))
+        call = yield from named_call(self, name)
         yield from reader.space()
         yield from reader.skip("```")
-        return ToolCall(checked_name(name), arguments)
+        return call

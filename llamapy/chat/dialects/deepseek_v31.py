@@ -1,7 +1,7 @@
 """DeepSeek V3.1."""
 
 from ..answer import ToolCall
-from ..json_calls import checked_arguments, checked_name
+from ..json_calls import named_call
 from ..reading import Reading
 from .deepseek_v3 import BETWEEN, CALL, SECTION, DeepSeekV3
 
@@ -13,4 +13,4 @@ class DeepSeekV31(DeepSeekV3):
 
     def one_call(self) -> Reading[ToolCall]:
         name, _ = yield from self.reader.until(BETWEEN)
-        return ToolCall(checked_name(name), checked_arguments((yield from self.reader.json())))
+        return (yield from named_call(self, name))

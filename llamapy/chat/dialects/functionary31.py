@@ -1,7 +1,7 @@
 """Functionary 3.1, and Llama 3.1 with tools of one's own."""
 
 from ..answer import ToolCall
-from ..json_calls import checked_arguments, checked_name
+from ..json_calls import named_call
 from ..reading import Reading
 from .llama3 import TAG, Llama3
 
@@ -22,8 +22,8 @@ class Functionary31(Llama3):
             return (yield from super().calls(mark))
         reader = self.reader
         name, _ = yield from reader.until(">")
-        arguments = checked_arguments((yield from reader.json()))
+        call = yield from named_call(self, name)
         yield from reader.space()
         if not (yield from reader.is_end()):
             yield from reader.expect("</function>")
-        return [ToolCall(checked_name(name), arguments)]
+        return [call]

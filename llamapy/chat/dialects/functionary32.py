@@ -2,7 +2,7 @@
 
 from ..answer import ToolCall
 from ..dialect import Dialect
-from ..json_calls import checked_arguments, checked_name
+from ..json_calls import named_call
 from ..reading import Malformed, Reading
 
 TO = ">>>"
@@ -43,5 +43,4 @@ class Functionary32(Dialect):
             name += character
         if name.strip() in ("python", "ipython") and (yield from reader.peek(1)) != "{":
             return [ToolCall("python", {"code": (yield from reader.rest("<|eot_id|>")).strip()})]
-        arguments = checked_arguments((yield from reader.json()))
-        return [ToolCall(checked_name(name), arguments)]
+        return [(yield from named_call(self, name))]

@@ -64,10 +64,12 @@ class GPTOSS(Dialect):
 
     def addressed(self, recipient: str, start: int) -> Reading[None]:
         """A call, whose arguments end with the message."""
-        text = yield from self.reader.rest(*self.ends)
+        draft = self.drafts.begin(recipient.removeprefix(FUNCTION))
+        text = yield from self.reader.rest(*self.ends, watcher=draft)
         try:
-            self._calls += self.calls_in(recipient, text)
+            self.add(self.calls_in(recipient, text))
         except Malformed:  # none that anybody could answer
+            self.drafts.drop()
             self.content.write(self.reader.text[start : self.reader.at])
         self.content.aside()
 

@@ -2,7 +2,7 @@
 
 from ..answer import ToolCall
 from ..dialect import Dialect
-from ..json_calls import checked_arguments, checked_name
+from ..json_calls import named_call
 from ..reading import Reading
 
 SECTION, SECTION_END = "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"
@@ -27,8 +27,7 @@ class KimiK2(Dialect):
         while True:
             id, _ = yield from reader.until(ARGUMENTS)
             name = id.strip().removeprefix("functions.").rpartition(":")[0]
-            arguments = checked_arguments((yield from reader.json()))
-            found.append(ToolCall(checked_name(name), arguments, id.strip()))
+            found.append((yield from named_call(self, name, id.strip())))
             yield from reader.space()
             yield from reader.skip(CALL_END)
             yield from reader.space()

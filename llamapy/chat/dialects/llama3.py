@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from ..answer import ToolCall
 from ..dialect import Dialect, Marks
+from ..drafts import CallReader
 from ..json_calls import call_of, calls_of
 from ..reading import Malformed, Reading
 from .lfm2 import python_calls
@@ -38,7 +39,7 @@ class Llama3(Dialect):
                 yield from reader.space()
                 if not BEGINNING.match((yield from reader.peek(LONGEST))):
                     raise Malformed
-                value = yield from reader.json()
+                value = yield from reader.json(CallReader(self.drafts))
                 if not {"parameters", "arguments"} & value.keys():
                     raise Malformed
                 call = call_of(value)
@@ -46,8 +47,9 @@ class Llama3(Dialect):
                     raise Malformed
             except Malformed:
                 reader.at = start
+                self.drafts.drop()
                 return
-            self._calls.append(call)
+            self.add([call])
             self.content.aside()
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
@@ -55,9 +57,10 @@ class Llama3(Dialect):
         if (yield from reader.peek(1)) == "{":
             start = reader.at
             try:
-                return calls_of((yield from reader.json()))
+                return calls_of((yield from reader.json(CallReader(self.drafts))))
             except Malformed:
                 reader.at = start
+                self.drafts.drop()
         code = (yield from reader.rest(*self.layout)).strip()
         try:
             return python_calls(f"[{code.replace('.call(', '(', 1)}]")

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ..answer import ToolCall
 from ..dialect import Dialect, Marks
-from ..json_calls import checked_arguments, checked_name
+from ..json_calls import named_call
 from ..reading import Reading
 
 
@@ -24,5 +24,4 @@ class MistralSmall(Dialect):
             id = (yield from reader.until("[ARGS]"))[0].strip()
         elif end == "{":
             reader.at -= 1
-        arguments = checked_arguments((yield from reader.json()))
-        return [ToolCall(checked_name(name), arguments, id)]
+        return [(yield from named_call(self, name, id))]

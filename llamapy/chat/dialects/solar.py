@@ -2,7 +2,7 @@
 
 from ..answer import ToolCall
 from ..dialect import Dialect
-from ..json_calls import checked_arguments, checked_name
+from ..json_calls import named_call
 from ..reading import Reading
 
 CALL, NAME, ARGUMENTS, END = (f"<|tool_call:{word}|>" for word in ("begin", "name", "args", "end"))
@@ -20,8 +20,8 @@ class Solar(Dialect):
         reader = self.reader
         id, _ = yield from reader.until(NAME)
         name, _ = yield from reader.until(ARGUMENTS)
-        arguments = checked_arguments((yield from reader.json()))
+        call = yield from named_call(self, name, id.strip() or None)
         yield from reader.space()
         if not (yield from reader.is_end()):
             yield from reader.expect(END)
-        return [ToolCall(checked_name(name), arguments, id.strip() or None)]
+        return [call]

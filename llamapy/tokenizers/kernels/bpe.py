@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from ...jit import kernel
-from .merge_tables import HASH_START, MIX, hash_on, is_text, pair_slot, spread
+from .merge_tables import HASH_START, MIX, hash_on, is_text, pair_slot, slot_of
 
 NONE = np.int64(0x7FFFFFFFFFFFFFFF)  # a pair that no rule merges, and the largest rank
 SHORT = 40  # words of up to so many parts are searched anew for each merge; others need a heap
@@ -125,24 +125,18 @@ def whole(letters, start, end, pool, starts, lengths, slots, n_tokens):
         letter = letters[i]
         total += lengths[letter]
         state = hash_on(state, pool, starts[letter], lengths[letter])
-    mask = slots.size - 1
-    mixed = spread(state)
-    slot = np.int64(mixed >> np.uint64(32)) & mask
-    tag = np.int64(mixed & np.uint64(0xFFFFFFFF))
-    while slots[slot] != 0:
-        number = (slots[slot] & 0xFFFFFFFF) - 1
-        if (slots[slot] >> 32) & 0xFFFFFFFF == tag and lengths[number] == total:
-            at = starts[number]
-            same = number < n_tokens
-            for i in range(start, end):
-                letter = letters[i]
-                length = lengths[letter]
-                same = same and is_text(pool, at, length, starts[letter], length)
-                at += length
-            if same:
-                return number
-        slot = (slot + 1) & mask
-    return np.int64(-1)
+    number = slots[slot_of(state, slots), 1] - 1
+    if number < 0 or number >= n_tokens or lengths[number] != total:
+        return np.int64(-1)
+    # anybody may have written this text: its hash says nothing for sure
+    at = starts[number]
+    for i in range(start, end):
+        letter = letters[i]
+        length = lengths[letter]
+        if not is_text(pool, at, length, starts[letter], length):
+            return np.int64(-1)
+        at += length
+    return number
 
 
 @kernel

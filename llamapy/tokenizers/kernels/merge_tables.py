@@ -18,6 +18,10 @@ SPACE = 32
 BLOCK = 64  # merges that are looked up at a time
 
 # ---- texts and their numbers
+#
+# A slot has the hash of a text, and its number plus one, or 0. Within one file 64 bits of hash
+# stand for the text: comparing texts would take most of the time in which a vocabulary is made
+# ready. Who wants a merge of other texts can write it, and need not look for equal hashes.
 
 
 @numba.njit(nogil=True)
@@ -29,9 +33,20 @@ def hash_on(state, pool, start, length):
 
 
 @numba.njit(nogil=True)
-def spread(state):
-    """A hash whose high bits depend on all of it."""
-    return (state ^ (state >> np.uint64(32))) * MIX
+def first_place(state, slots):
+    """Where to look for a hash first."""
+    mixed = (state ^ (state >> np.uint64(32))) * MIX
+    return np.int64(mixed >> np.uint64(32)) & (slots.shape[0] - 1)
+
+
+@numba.njit(nogil=True)
+def slot_of(state, slots):
+    """The slot of this hash, or the free one that it would have."""
+    key = np.int64(state)
+    slot = first_place(state, slots)
+    while slots[slot, 1] != 0 and slots[slot, 0] != key:
+        slot = (slot + 1) & (slots.shape[0] - 1)
+    return slot
 
 
 @numba.njit(nogil=True)
@@ -46,22 +61,6 @@ def is_text(pool, start, length, other_start, other_length):
 
 
 @numba.njit(nogil=True)
-def slot_of(state, pool, start, length, starts, lengths, slots):
-    """The slot of this text: it has half of its hash, and below it its number plus one, or is 0."""
-    mask = slots.size - 1
-    mixed = spread(state)
-    slot = np.int64(mixed >> np.uint64(32)) & mask
-    tag = np.int64(mixed & np.uint64(0xFFFFFFFF))
-    while slots[slot] != 0:
-        if (slots[slot] >> 32) & 0xFFFFFFFF == tag:
-            number = (slots[slot] & 0xFFFFFFFF) - 1
-            if is_text(pool, start, length, starts[number], lengths[number]):
-                break
-        slot = (slot + 1) & mask
-    return slot, tag
-
-
-@numba.njit(nogil=True)
 def read_length(pool, at):
     """The 64-bit number before a text."""
     value = np.int64(0)
@@ -71,46 +70,48 @@ def read_length(pool, at):
 
 
 @numba.njit(nogil=True)
-def number_of(state, pool, start, length, starts, lengths, slots, count):
-    """A text's number, which is new where it is `count`."""
-    slot, tag = slot_of(state, pool, start, length, starts, lengths, slots)
-    if slots[slot] == 0:
-        slots[slot] = (tag << 32) | (count + 1)
-        starts[count] = start
-        lengths[count] = length
-    return (slots[slot] & 0xFFFFFFFF) - 1
+def number_of(state, slots, count):
+    """The number of the text with this hash; `count`, if it is new."""
+    slot = slot_of(state, slots)
+    if slots[slot, 1] == 0:
+        slots[slot, 0], slots[slot, 1] = np.int64(state), count + 1
+    return slots[slot, 1] - 1
 
 
 @kernel
 def number_texts(pool, at, n_texts, starts, lengths, slots, numbers, count):
     """Number texts that stand one after the other, each behind its length. How many there are."""
-    for index in range(n_texts):
-        length = read_length(pool, at)
-        start = at + 8
-        at = start + length
-        if length == 0:
-            starts[count], lengths[count] = start, 0  # it has a number, and none finds it
-            numbers[index] = count
-            count += 1
-            continue
-        state = hash_on(HASH_START, pool, start, length)
-        number = number_of(state, pool, start, length, starts, lengths, slots, count)
-        numbers[index] = number
-        if number == count:
-            count += 1
-    return count
+    spans = np.empty((BLOCK, 2), np.int64)
+    states = np.empty(BLOCK, np.uint64)
+    touched = np.int64(0)
+    for first in range(0, n_texts, BLOCK):
+        block = min(BLOCK, n_texts - first)
+        # Memory is what takes long here, and in all that follows. So first all places of a block
+        # are touched, and memory can bring many at a time; then they are used.
+        for i in range(block):
+            length = read_length(pool, at)
+            spans[i, 0], spans[i, 1] = at + 8, length
+            states[i] = hash_on(HASH_START, pool, at + 8, length)
+            touched ^= slots[first_place(states[i], slots), 1]
+            at += 8 + length
+        for i in range(block):
+            # an empty text has a number, and none finds it
+            number = number_of(states[i], slots, count) if spans[i, 1] > 0 else count
+            if number == count:
+                starts[count], lengths[count] = spans[i, 0], spans[i, 1]
+                count += 1
+            numbers[first + i] = number
+    return count, touched
 
 
 @numba.njit(nogil=True)
-def more_slots(pool, starts, lengths, slots, count):
+def more_slots(slots):
     """The same numbers in four times as many slots."""
-    found = np.zeros(4 * slots.size, np.int64)
-    for number in range(count):
-        start, length = starts[number], lengths[number]
-        state = hash_on(HASH_START, pool, start, length)
-        slot, tag = slot_of(state, pool, start, length, starts, lengths, found)
-        if found[slot] == 0 and length > 0:
-            found[slot] = (tag << 32) | (number + 1)
+    found = np.zeros((4 * slots.shape[0], 2), np.int64)
+    for old in range(slots.shape[0]):
+        if slots[old, 1] != 0:
+            slot = slot_of(np.uint64(slots[old, 0]), found)
+            found[slot, 0], found[slot, 1] = slots[old, 0], slots[old, 1]
     return found
 
 
@@ -139,17 +140,14 @@ def link_merges(pool, at, n_merges, tail, starts, lengths, slots, pairs, count):
     `tail` is where the pool has room for merged texts. How many texts there are now, and the slots,
     which may be more than they were.
     """
-    spans = np.empty((BLOCK, 4), np.int64)  # of the two parts: start and length
-    states = np.empty((BLOCK, 2), np.uint64)
+    spans = np.empty((BLOCK, 3), np.int64)  # where the two parts begin, and where the second ends
+    states = np.empty((BLOCK, 3), np.uint64)  # of the two parts, and of both together
     numbers = np.empty((BLOCK, 3), np.int64)
-    last = np.int64(0)
     touched = np.int64(0)
     for first in range(0, n_merges, BLOCK):
         block = min(BLOCK, n_merges - first)
-        if 2 * (count + 3 * BLOCK) > slots.size:
-            slots = more_slots(pool, starts, lengths, slots, count)
-        # Memory is what takes long here. So first all places of a block are touched, and memory can
-        # bring many at a time; then they are used.
+        if 2 * (count + 3 * BLOCK) > slots.shape[0]:
+            slots = more_slots(slots)
         for i in range(block):
             length = read_length(pool, at)
             start = at + 8
@@ -157,47 +155,38 @@ def link_merges(pool, at, n_merges, tail, starts, lengths, slots, pairs, count):
             middle = start + 1
             while middle < at and pool[middle] != SPACE:
                 middle += 1
-            spans[i, 0], spans[i, 1] = start, middle - start
-            spans[i, 2], spans[i, 3] = middle + 1, at - middle - 1
+            spans[i, 0], spans[i, 1], spans[i, 2] = start, middle + 1, at
             if middle >= at - 1:
-                spans[i, 3] = 0  # there are not two parts
+                spans[i, 0] = -1  # there are not two parts
                 continue
-            for side in range(2):
-                state = hash_on(HASH_START, pool, spans[i, 2 * side], spans[i, 2 * side + 1])
-                states[i, side] = state
-                touched ^= slots[np.int64(spread(state) >> np.uint64(32)) & (slots.size - 1)]
+            left = hash_on(HASH_START, pool, start, middle - start)
+            right = hash_on(HASH_START, pool, middle + 1, at - middle - 1)
+            both = hash_on(left, pool, middle + 1, at - middle - 1)
+            states[i, 0], states[i, 1], states[i, 2] = left, right, both
+            for k in range(3):
+                touched ^= slots[first_place(states[i, k], slots), 1]
         for i in range(block):
-            if spans[i, 3] == 0:
+            if spans[i, 0] < 0:
                 continue
-            for side in range(2):
-                state = states[i, side]
-                known = slots[np.int64(spread(state) >> np.uint64(32)) & (slots.size - 1)]
-                touched ^= pool[starts[max((known & 0xFFFFFFFF) - 1, 0)]]
-        for i in range(block):
-            if spans[i, 3] == 0:
-                continue
-            for side in range(2):
-                start, length = spans[i, 2 * side], spans[i, 2 * side + 1]
-                state = states[i, side]
-                number = number_of(state, pool, start, length, starts, lengths, slots, count)
-                count += number == count
-                numbers[i, side] = number
-                for offset in range(length):
-                    pool[tail + side * spans[i, 1] + offset] = pool[start + offset]
-            both = spans[i, 1] + spans[i, 3]
-            merged = last
-            if last + 1 < count and is_text(pool, tail, both, starts[last + 1], lengths[last + 1]):
-                merged = last + 1  # files mostly have merges in the order of tokens
-            elif not is_text(pool, tail, both, starts[last], lengths[last]):
-                state = hash_on(states[i, 0], pool, spans[i, 2], spans[i, 3])
-                merged = number_of(state, pool, tail, both, starts, lengths, slots, count)
-                if merged == count:
-                    tail += both
-                    count += 1
-            numbers[i, 2] = last = merged
+            left, right = spans[i, 1] - 1 - spans[i, 0], spans[i, 2] - spans[i, 1]
+            for k in range(3):
+                number = number_of(states[i, k], slots, count)
+                numbers[i, k] = number
+                if number < count:
+                    continue
+                count += 1
+                if k < 2:
+                    starts[number], lengths[number] = spans[i, k], right if k else left
+                    continue
+                starts[number], lengths[number] = tail, left + right
+                for offset in range(left):
+                    pool[tail + offset] = pool[spans[i, 0] + offset]
+                for offset in range(right):
+                    pool[tail + left + offset] = pool[spans[i, 1] + offset]
+                tail += left + right
             touched ^= pairs[first_slot(pairs, numbers[i, 0], numbers[i, 1]), 0]
         for i in range(block):
-            if spans[i, 3] == 0:
+            if spans[i, 0] < 0:
                 continue
             slot = pair_slot(pairs, numbers[i, 0], numbers[i, 1])
             if pairs[slot, 0] < 0:  # the first of two equal ones counts
