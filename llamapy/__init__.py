@@ -12,6 +12,7 @@ from ._version import __version__
 from .errors import (
     Cancelled,
     DeviceUnavailable,
+    EngineBusy,
     FormatError,
     GrammarError,
     ImatrixError,
@@ -27,8 +28,9 @@ from .errors import (
 
 if TYPE_CHECKING:
     from . import chat, gguf, grammar, quants, sampling, testing, tokenizers
-    from .engine.load import load
+    from .engine.load import default_path, load
     from .engine.quantize import quantize
+    from .engine.quick import quick_chat, quick_complete
     from .gguf import GGUF
     from .sampling import Sampler
 
@@ -36,6 +38,7 @@ __all__ = [
     "GGUF",
     "Cancelled",
     "DeviceUnavailable",
+    "EngineBusy",
     "FormatError",
     "GrammarError",
     "ImatrixError",
@@ -50,11 +53,14 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "chat",
+    "default_path",
     "gguf",
     "grammar",
     "load",
     "quantize",
     "quants",
+    "quick_chat",
+    "quick_complete",
     "sampling",
     "testing",
     "tokenizers",
@@ -71,8 +77,11 @@ _HOMES = {
     "quants": "",
     "sampling": "",
     "testing": "",
+    "default_path": "engine.load",
     "load": "engine.load",
     "quantize": "engine.quantize",
+    "quick_chat": "engine.quick",
+    "quick_complete": "engine.quick",
 }
 
 __getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -12,6 +12,7 @@
     + TokenizerError       a vocabulary that cannot be used, or text that it cannot take
     + GrammarError         a grammar or schema that is malformed, or cannot be enforced
     + TemplateError        a chat template that fails, or does what it may not
+    + EngineBusy           too many requests wait already; try again later
     + Cancelled            a progress callback returned False; nothing was left behind
 
 A message names the thing, the rule and the value, and ends with what to do next.
@@ -76,6 +77,10 @@ class GrammarError(LlamapyError, ValueError):
 
 class TemplateError(LlamapyError, ValueError):
     """A chat template that fails, takes too much, or tries what it may not."""
+
+
+class EngineBusy(LlamapyError, RuntimeError):
+    """Too many requests wait for an engine already. Try again later."""
 
 
 class Cancelled(LlamapyError):

@@ -36,10 +36,11 @@ _BYTE: np.dtype[Any] = np.dtype(np.uint8)
 class Lease:
     """The right to a piece of an arena's memory. It ends when the last tensor that has it dies."""
 
-    __slots__ = ("_arena", "_piece", "n_bytes")
+    __slots__ = ("_arena", "_backend", "_piece", "n_bytes")
 
-    def __init__(self, arena: Arena, piece: Any, n_bytes: int) -> None:
+    def __init__(self, arena: Arena, piece: Any, n_bytes: int, backend: Backend) -> None:
         self._arena, self._piece, self.n_bytes = arena, piece, n_bytes
+        self._backend = backend
 
     @property
     def recording(self) -> bool:
@@ -47,7 +48,7 @@ class Lease:
         return self._arena.recording
 
     def __del__(self) -> None:
-        self._arena.release(self._piece, self.n_bytes)
+        self._arena.release(self._piece, self.n_bytes, self._backend)
 
 
 class Arena:
@@ -56,40 +57,38 @@ class Arena:
     def __init__(self) -> None:
         self.n_bytes = 0
         self.recording = False
-        self._free: list[tuple[int, int, Any]] = []  # size, number, memory; sorted
+        # of each backend: size, number, memory; sorted
+        self._free: dict[Backend, list[tuple[int, int, Any]]] = {}
         self._numbers = itertools.count()
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any], backend: Backend) -> Tensor:
         """A new tensor: the smallest piece that fits and is not more than twice too large."""
         needed = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         size = max(1, -(-needed // ALIGNMENT)) * ALIGNMENT
-        at = bisect.bisect_left(self._free, (size, -1))
-        if at < len(self._free) and self._free[at][0] <= 2 * size:
-            size, _, piece = self._free.pop(at)
+        free = self._free.get(backend, [])
+        at = bisect.bisect_left(free, (size, -1))
+        if at < len(free) and free[at][0] <= 2 * size:
+            size, _, piece = free.pop(at)
         else:
             piece = backend.empty((size,), _BYTE)
             self.n_bytes += size
-        lease = Lease(self, piece, size)
+        lease = Lease(self, piece, size, backend)
         return Tensor(backend.view(piece, shape, dtype), shape, dtype, backend, lease=lease)
 
-    def release(self, piece: Any, size: int) -> None:
-        bisect.insort(self._free, (size, next(self._numbers), piece))
+    def release(self, piece: Any, size: int, backend: Backend) -> None:
+        bisect.insort(self._free.setdefault(backend, []), (size, next(self._numbers), piece))
 
 
 class PoisonedArena(Arena):
     """An arena that fills released memory with NaN, so that a use after release cannot hide."""
 
-    def __init__(self, backend: Backend) -> None:
-        super().__init__()
-        self._backend = backend
-
-    def release(self, piece: Any, size: int) -> None:
-        fill = functools.partial(self._backend.write, piece, np.full(size, 0xFF, np.uint8))
+    def release(self, piece: Any, size: int, backend: Backend) -> None:
+        fill = functools.partial(backend.write, piece, np.full(size, 0xFF, np.uint8))
         fill()
         plan = recording()
         if plan is not None and plan.arena is self:
             plan.poison(fill)
-        super().release(piece, size)
+        super().release(piece, size, backend)
 
 
 # ---- plans
@@ -155,14 +154,7 @@ class Plan:
 
     def add(self, launch: Launch) -> None:
         """Note one launch."""
-        backend = launch.out.backend
-        if self.backend is None:
-            self.backend = backend
-        elif self.backend is not backend:
-            raise UnsupportedError(
-                f"{launch.op} runs on {backend.name}, but this plan runs on {self.backend.name}: "
-                f"record one plan for each backend"
-            )
+        self.backend = self.backend or launch.out.backend
         self.launches.append(launch)
         self.calls.append(launch.run)
 
@@ -178,6 +170,21 @@ class Plan:
             last.name = name if last.name in name else last.name
 
     # -- afterwards
+
+    def segments(self) -> Iterator[Plan]:
+        """The plan in parts of one backend each; what moves values belongs to where they go."""
+        launches = {id(launch.run): launch for launch in self.launches}
+        segment = Plan(self.arena)
+        for call in self.calls:
+            launch = launches.get(id(call))
+            if launch is None:
+                segment.calls.append(call)
+                continue
+            if segment.backend not in (None, launch.out.backend):
+                yield segment
+                segment = Plan(self.arena)
+            segment.add(launch)
+        yield segment
 
     @property
     def run(self) -> Callable[[], object]:
@@ -262,8 +269,8 @@ class Plan:
         for i, launch in enumerate(self.launches):
             spent = within if launch.seconds is None else f"{launch.seconds * 1e6:.2f}"
             rows.append((str(i), launch.op, launch.name, launch.shapes, launch.kernel_name, spent))
-        backend = self.backend.name if self.backend else "nothing"
-        head = f"{len(self)} launches on {backend}, {self.arena.n_bytes} bytes of temporaries"
+        names = dict.fromkeys(launch.out.backend.name for launch in self.launches)
+        head = f"{len(self)} launches on {'+'.join(names) or 'nothing'}, {self.arena.n_bytes} bytes of temporaries"
         return f"{head}\n{_table(rows)}"
 
 

@@ -87,6 +87,17 @@ class Tensor:
         buffer = self.backend.view(self.buffer, shape, self.dtype)
         return Tensor(buffer, shape, self.dtype, self.backend, lease=self.lease, name=self.name)
 
+    def is_on(self, backend: Backend) -> bool:
+        """Whether the values lie on this backend, be it as one of several."""
+        return self.backend is backend or backend in getattr(self.backend, "parts", ())
+
+    def on(self, backend: Backend) -> Tensor:
+        """The tensor there; of one that is everywhere, the copy that is there."""
+        if self.backend is backend:
+            return self
+        buffer = self.backend.of_part(self.buffer, backend)  # type: ignore[attr-defined]
+        return Tensor(buffer, self.shape, self.dtype, backend, lease=self.lease, name=self.name)
+
     def unleased(self) -> Tensor:
         """The same memory, without keeping it from being reused: for a plan, which knows when."""
         return Tensor(self.buffer, self.shape, self.dtype, self.backend, name=self.name)

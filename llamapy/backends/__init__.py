@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..errors import DeviceUnavailable, UnsupportedError
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from ..tensor import DType
 
 # the names that may be asked for: a backend is the module of this folder that has its name and a
-# function `create`, and may have one `problem` that says why it cannot be used here; `auto` takes
-# the first of its own that can
+# function `create`, and may have one `problem` that says why it cannot be used here
 DEVICES = ("cpu", "cuda", "numpy", "opencl", "rocm")
-AUTO = ("cpu", "numpy")
+GRAPHICS = ("cuda", "rocm", "opencl")  # those that have an index: cuda:1
+# `auto` takes the first of these that can be used; a processor that OpenCL offers is none
+AUTO = (*GRAPHICS, "cpu", "numpy")
 
 _log = logging.getLogger("llamapy")
 
@@ -68,43 +69,130 @@ class Backend(Protocol):
         """The fastest way to replay a plan here. `plan.replay` is always right."""
 
 
-def get(device: str | Backend = "auto", **options: Any) -> Backend:
+def get(
+    device: str | Backend | Sequence[str | Backend] = "auto",
+    *,
+    n_gpu_layers: int | None = None,
+    split: Sequence[float] | None = None,
+    **options: Any,
+) -> Backend:
     """The backend of a device by name. A backend object is taken as it is.
 
     `auto` is the best that this machine has; a name that it lacks is an error, never a fallback.
+    "cuda:1" is the second of its kind. Several, in a list or as "cuda:0,cuda:1", share a model's
+    layers in this order: by their free memory, or as `split` says, such as (3, 1). With
+    `n_gpu_layers`, graphics processors have the last layers, the output as well if there are fewer,
+    and the processor has the others; -1 is all.
     """
+    devices = _listed(device)
+    if n_gpu_layers is not None and n_gpu_layers < 0:
+        n_gpu_layers = None
+    if len(devices) == 1 and not (n_gpu_layers is not None and _is_graphics(devices[0])):
+        if split is not None:
+            raise UnsupportedError(f"split is {split!r}, and there is one device: leave it out")
+        if n_gpu_layers is not None:
+            options["n_gpu_layers"] = n_gpu_layers
+        return _one(devices[0], options)
+    hosts = [each for each in devices if not _is_graphics(each)]
+    graphics = [each for each in devices if _is_graphics(each)]
+    if n_gpu_layers is not None:
+        if len(hosts) > 1 or not graphics:
+            raise UnsupportedError(
+                f"n_gpu_layers is {n_gpu_layers}, and the devices are {', '.join(map(_name, devices))}: "
+                f"name those for graphics, and one other at most"
+            )
+        hosts = hosts or ["cpu"]
+        devices = [*hosts, *graphics] if n_gpu_layers else hosts
+    of_host = {name: options.pop(name) for name in ("threads",) if hosts and name in options}
+    parts = [_one(each, options if _is_graphics(each) else options | of_host) for each in devices]
+    if len(parts) == 1:
+        return parts[0]
+    from .several import Several
+
+    n_sharing = len(parts) - (n_gpu_layers is not None)
+    if split is not None and (len(split) != n_sharing or min(split) < 0 or not sum(split)):
+        raise UnsupportedError(
+            f"split is {tuple(split)}, and {n_sharing} devices share layers: give each a part"
+        )
+    return Several(parts, n_last=n_gpu_layers, shares=split)
+
+
+def _listed(device: str | Backend | Sequence[str | Backend]) -> list[Any]:
+    """The devices that were asked for, one by one."""
+    if isinstance(device, str):
+        device = [name.strip() for name in device.split(",")]
+    devices = list(device) if isinstance(device, Sequence) else [device]
+    if not devices:
+        raise UnsupportedError("no device was named: choose one, or auto")
+    return [_automatic() if each == "auto" else each for each in devices]
+
+
+def _is_graphics(device: str | Backend) -> bool:
+    return _name(device).partition(":")[0] in GRAPHICS
+
+
+def _name(device: str | Backend) -> str:
+    return device if isinstance(device, str) else device.name
+
+
+def _one(device: str | Backend, options: Mapping[str, Any]) -> Backend:
+    """One backend."""
     if not isinstance(device, str):
         return device
-    if device == "auto":
-        device = _automatic()
-    if device not in DEVICES:
+    name, colon, index = device.partition(":")
+    if name not in DEVICES:
         raise UnsupportedError(
             f"there is no device {device!r}: choose one of auto, {', '.join(DEVICES)}"
         )
-    create = getattr(_module(device), "create", None)
+    if colon:
+        if name not in GRAPHICS or not index.isdecimal():
+            raise UnsupportedError(
+                f"there is no device {device!r}: of {', '.join(GRAPHICS)} there may be several, "
+                f"counted from 0, as in {GRAPHICS[0]}:1"
+            )
+        options = {**options, "index": int(index)}
+    create = getattr(_module(name), "create", None)
     if create is None:
         there = [name for name in DEVICES if hasattr(_module(name), "create")]
         raise DeviceUnavailable(
-            f"the device {device!r} is not available in this version of llamapy: "
+            f"the device {name!r} is not available in this version of llamapy: "
             f"choose {', '.join(there)}"
         )
-    if problem := _problem(device):
+    if problem := _problem(name):
         raise DeviceUnavailable(
-            f"the device {device!r} cannot be used here, for {problem}: mend that, or choose "
-            f"device='numpy', which is slow"
+            f"the device {name!r} cannot be used here, for {problem}: mend that, or choose "
+            f"device={'numpy' if name == 'cpu' else 'cpu'!r}"
+            + (", which is slow" if name == "cpu" else "")
         )
     return create(**options)
 
 
 def _automatic() -> str:
     """The best device that can be used; which one, and why, is logged."""
-    problems = {name: _problem(name) for name in AUTO}
-    chosen = next(name for name in AUTO if not problems[name])
-    if chosen == AUTO[0]:
-        _log.info("device %s, the fastest of %s: it can be used here", chosen, ", ".join(AUTO))
-    for name in AUTO[: AUTO.index(chosen)]:
-        _log.warning("device %s, for %s cannot be used: %s", chosen, name, problems[name])
+    problems = {}
+    for name in AUTO:
+        problems[name] = _problem_of_auto(name)
+        if not problems[name]:
+            break
+    chosen = name
+    if chosen == "numpy":  # which is slow
+        _log.warning("device numpy, for cpu cannot be used: %s", problems["cpu"])
+    others = "; ".join(f"not {name}: {why}" for name, why in problems.items() if why)
+    _log.info("device auto is %s%s", chosen, f" ({others})" if others else "")
     return chosen
+
+
+def _problem_of_auto(name: str) -> str:
+    """Why `auto` does not take a device; for graphics, what is found stays as it is."""
+    if name not in GRAPHICS:
+        return _problem(name)
+    if name not in _graphics_problems:
+        problem = getattr(_module(name), "problem_of_auto", None)
+        _graphics_problems[name] = problem() if problem else _problem(name)
+    return _graphics_problems[name]
+
+
+_graphics_problems: dict[str, str] = {}
 
 
 def _problem(device: str) -> str:

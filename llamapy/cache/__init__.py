@@ -24,7 +24,7 @@ from ..quants.base import Quant
 from ..tensor import Tensor
 from .kv import KV, Floats, kv_dtype
 from .recurrent import Parts, Recurrence, Recurrent, Slots, parts_of
-from .saving import load, save
+from .saving import dump, load, save
 from .shifting import shift
 from .step import (
     PADDED,
@@ -79,6 +79,7 @@ class Cache:
         backend: Backend,
         *,
         n_ctx: int,
+        places: Sequence[Backend] = (),
         n_sequences: int = 1,
         n_batch: int = 512,
         kv_type: str | type[Quant] = "f16",
@@ -91,6 +92,8 @@ class Cache:
         self.states, self.backend, self.reach, self.move = list(states), backend, reach, move
         self._pad, self.model_hash = pad, model_hash
         self.n_ctx, self.n_batch = n_ctx, n_batch
+        # where each layer lies; a state beside them is wherever the model is
+        self.places = [*places, *[backend] * (len(self.states) - len(places))]
         self.arena = Arena()
         self.tables: dict[int | None, Table] = {}
         dtype = kv_dtype(kv_type)
@@ -100,16 +103,16 @@ class Cache:
         self.recurring = [(i, part) for i, part in parts if isinstance(part, Recurrent)]
         self.slots = Slots(n_sequences, rollback) if self.recurring else None
         if self.slots is not None:
-            for _, part in self.recurring:
-                part.allocate_slots(self.slots.n_slots, backend)
-        for _, state in self.attending:
+            for index, part in self.recurring:
+                part.allocate_slots(self.slots.n_slots, self.places[index])
+        for index, state in self.attending:
             if state.window not in self.tables:
                 n_cells = n_ctx
                 if state.window is not None:
                     n_cells = min(n_ctx, state.window + ROLLBACK + n_batch + PAGE)
                 n_pages = -(-n_cells // PAGE) * n_sequences
                 self.tables[state.window] = Table(n_pages, backend, state.window)
-            state.allocate(self.tables[state.window], dtype, backend)
+            state.allocate(self.tables[state.window], dtype, self.places[index])
         self._steps: OrderedDict[object, Step] = OrderedDict()
 
     @property
@@ -325,13 +328,18 @@ class Cache:
         self._check_remembered(sequence)
         save(self, path, sequence)
 
-    def load(self, path: str | os.PathLike[str], sequence: int = 0) -> None:
-        """Remember what was saved, as this sequence.
+    def dump(self, sequence: int = 0) -> bytes:
+        """What `save` writes, as bytes."""
+        self._check_remembered(sequence)
+        return dump(self, sequence)
+
+    def load(self, source: str | os.PathLike[str] | bytes, sequence: int = 0) -> None:
+        """Remember what was saved, in a file or as bytes, as this sequence.
 
         It must have been the same model with the same kv_type; the device may be another one. A
         file that is refused changes nothing.
         """
-        load(self, path, sequence)
+        load(self, source, sequence)
 
     def _check_remembered(self, sequence: int) -> None:
         if sequence not in self.sequences:

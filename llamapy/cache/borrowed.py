@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .. import ops
 from ..backends import Backend
 from ..tensor import DType, Tensor
 from .kv import KV
@@ -29,7 +30,8 @@ class BorrowedKV(KV):
 
     def look_up(self, q: Tensor, step: Step, *, scale: float) -> Tensor:
         """Let every query attend to what the lender remembers."""
-        return self.attend(q, q, q, step, scale=scale)
+        there = ops.move(q, self.k.backend)
+        return ops.move(self.attend(there, there, there, step, scale=scale), q.backend)
 
     def store(self, k: Tensor, v: Tensor, slots: Tensor) -> None:
         """Nothing: the lender has stored its own."""

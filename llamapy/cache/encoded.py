@@ -84,8 +84,8 @@ class EncodedCache(Cache):
         )
         self.n_pages = -(-n_ctx // PAGE)  # of a sequence
         self.encoded = Table(self.n_pages * n_sequences, backend)
-        for state in states:
-            state.allocate_encoded(self.encoded, kv_dtype(kv_type), backend)
+        for state, place in zip(states, self.places, strict=True):
+            state.allocate_encoded(self.encoded, kv_dtype(kv_type), place)
 
     @property
     def n_bytes(self) -> int:

@@ -17,12 +17,13 @@ device.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,21 @@ CELLS_PER_PIECE = 4096
 
 def save(cache: Cache, path: str | os.PathLike[str], sequence: int) -> None:
     """Write what a cache remembers of a sequence."""
+    size, write_to = _saved(cache, sequence)
+    with replacing(path, size) as out:
+        write_to(out)
+
+
+def dump(cache: Cache, sequence: int) -> bytes:
+    """The bytes that `save` would write."""
+    out = io.BytesIO()
+    _, write_to = _saved(cache, sequence)
+    write_to(out)
+    return out.getvalue()
+
+
+def _saved(cache: Cache, sequence: int) -> tuple[int, Callable[[Any], None]]:
+    """How many bytes a sequence takes, and what writes them."""
     held = cache.held()
     cells = [table.remembered(sequence) for table, _ in held]
     header = {
@@ -55,8 +71,9 @@ def save(cache: Cache, path: str | os.PathLike[str], sequence: int) -> None:
     }
     text = json.dumps(header, sort_keys=True).encode()
     n_bytes = _payload_bytes(cache, header["cells"])
-    checksum = hashlib.sha256()
-    with replacing(path, START.size + len(text) + n_bytes + SUM_BYTES) as out:
+
+    def write_to(out: Any) -> None:
+        checksum = hashlib.sha256()
 
         def write(data: Any) -> None:
             checksum.update(data)
@@ -75,11 +92,14 @@ def save(cache: Cache, path: str | os.PathLike[str], sequence: int) -> None:
                     write(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
         out.write(checksum.digest())
 
+    return START.size + len(text) + n_bytes + SUM_BYTES, write_to
 
-def load(cache: Cache, path: str | os.PathLike[str], sequence: int) -> None:
-    """Remember what was saved; nothing changes if the file is refused."""
-    data = memoryview(Path(path).read_bytes())
-    name = os.fspath(path)
+
+def load(cache: Cache, source: str | os.PathLike[str] | bytes, sequence: int) -> None:
+    """Remember what was saved, in a file or as bytes; nothing changes if it is refused."""
+    is_file = not isinstance(source, bytes)
+    data = memoryview(Path(source).read_bytes() if is_file else source)
+    name = os.fspath(source) if is_file else "these bytes"
     header, payload = _checked(name, data, _expected(cache))
     held = cache.held()
     _check_lengths(cache, name, header, len(payload))

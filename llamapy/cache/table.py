@@ -97,8 +97,10 @@ class Table:
                 needed -= not users[page]
         for sequence, (_, n_tokens) in adding.items():
             holes = self._holes(sequence)
-            n_holes = int(np.isin(holes // PAGE, unseen[sequence], invert=True).sum())
-            rest = n_tokens - min(n_tokens, n_holes)
+            rest = n_tokens
+            if len(holes):
+                n_holes = int(np.isin(holes // PAGE, unseen[sequence], invert=True).sum())
+                rest -= min(n_tokens, n_holes)
             pages, length = self.pages(sequence), self.length(sequence)
             needed += -(-(length + rest) // PAGE) - len(pages)
             if rest and length % PAGE and users[pages[-1]] > 1:

@@ -88,6 +88,7 @@ class WholeCache(Cache):
         backend: Backend,
         *,
         n_ctx: int,
+        places: Sequence[Backend] = (),
         n_sequences: int = 1,
         n_batch: int = 512,
         kv_type: str | type[Quant] = "f32",

@@ -64,7 +64,17 @@ def _dispatch(words: list[str]) -> int:
     name = words[0]
     if name not in _commands():
         return _fail(_unknown(name))
-    module = importlib.import_module(f".{name}", __name__)
+    options = parser_of(name).parse_args(words[1:])
+    run: Callable[[argparse.Namespace], int | None] = _module(name).run
+    return run(options) or 0
+
+
+# ---- which commands there are
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """What a command takes: for its `--help`, and for its page in the documentation."""
+    module = _module(name)
     parser = argparse.ArgumentParser(
         prog=f"llamapy {name}",
         description=module.__doc__,
@@ -72,11 +82,11 @@ def _dispatch(words: list[str]) -> int:
         allow_abbrev=False,
     )
     module.arguments(parser)
-    run: Callable[[argparse.Namespace], int | None] = module.run
-    return run(parser.parse_args(words[1:])) or 0
+    return parser
 
 
-# ---- which commands there are
+def _module(name: str) -> Any:
+    return importlib.import_module(f".{name}", __name__)
 
 
 def _commands() -> dict[str, Path]:

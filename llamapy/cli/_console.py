@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.text import Text
 from ..gguf import Strings
 from ..gguf.summary import visible
 
+MOMENT = 0.5  # seconds of work that nobody needs to be told of
 PIPE_WIDTH = 100_000  # a pipe has no width: nothing is cut or wrapped there
 
 
@@ -109,12 +111,38 @@ def count(number: int) -> str:
 
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr if that is a terminal, else None: a log has no use for one."""
+    """A bar on stderr if that is a terminal, else None: a log has no use for one.
+
+    It appears when the work has taken a moment: what is quick is not told.
+    """
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.progress import Progress
+    bar = _Bar(label)
+    try:
+        yield bar
+    finally:
+        bar.close()
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+class _Bar:
+    """A bar that is made when it is time for it."""
+
+    def __init__(self, label: str) -> None:
+        self.label, self.begun = label, time.monotonic()
+        self.shown: Any = None
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.shown is None:
+            if time.monotonic() - self.begun < MOMENT:
+                return
+            from rich.progress import Progress
+
+            self.shown = Progress(console=Console(stderr=True), transient=True)
+            self.shown.start()
+            self.task = self.shown.add_task(self.label, total=None)
+        self.shown.update(self.task, completed=done, total=total)
+
+    def close(self) -> None:
+        if self.shown is not None:
+            self.shown.stop()

@@ -4,38 +4,50 @@ from __future__ import annotations
 
 import argparse
 
-from ..engine.load import plan_memory
-from ..gguf.summary import size
-from ._console import add_row, console, table, write_json
+from . import _options
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="a GGUF file")
+    _options.add_model(parser)
+    _options.add_context(parser, "the context in tokens; by default a short one")
     parser.add_argument(
-        "-c",
-        "--n-ctx",
+        "-dev", "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, numpy ..."
+    )
+    parser.add_argument(
+        "-np",
+        "--parallel",
+        "--sequences",
+        dest="sequences",
         type=int,
+        default=1,
         metavar="N",
-        help="the context in tokens; by default a short one",
+        help="at the same time",
     )
     parser.add_argument(
-        "--kv-type",
-        default="f16",
-        metavar="TYPE",
-        help="f32, f16 (the default), bf16, q8_0 or q4_0",
+        "-ub",
+        "--ubatch-size",
+        "-b",
+        "--batch",
+        "--batch-size",
+        dest="batch",
+        type=int,
+        default=512,
+        metavar="N",
+        help="tokens of a step",
     )
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, numpy ...")
-    parser.add_argument("--sequences", type=int, default=1, metavar="N", help="at the same time")
-    parser.add_argument("--batch", type=int, default=512, metavar="N", help="tokens of a step")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
+    from ..engine.load import plan_memory
+    from ..gguf.summary import size
+    from ._console import add_row, console, table, write_json
+
     plan = plan_memory(
-        options.model,
+        _options.model_path(options) or _options.default_model(),
         options.device,
-        n_ctx=options.n_ctx,
-        kv_type=options.kv_type,
+        n_ctx=options.n_ctx or None,
+        kv_type=_options.kv_type(options),
         n_sequences=options.sequences,
         n_batch=options.batch,
     )

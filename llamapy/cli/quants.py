@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UnsupportedError
+from . import _options
 
 GROUPS = ("tensor", "kind", "layer", "total")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="?", help="a GGUF file")
+    _options.add_model(parser)
     parser.add_argument("--compare", metavar="FORMATS", help="block formats, comma-separated")
     parser.add_argument("--by", choices=GROUPS, default="tensor", help="what one line stands for")
     parser.add_argument("--match", metavar="REGEX", help="only tensors whose name it finds")
@@ -26,11 +27,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write all errors as JSON; - prints them")
     parser.add_argument("--csv", metavar="FILE", help="write all errors as CSV; - prints them")
     parser.add_argument("--plot", metavar="FILE", help="draw the errors (PNG, SVG or PDF)")
-    parser.add_argument("--threads", type=int, help="threads to use (default: all cores)")
+    parser.add_argument(
+        "-t", "--threads", type=int, metavar="N", help="threads to use (default: all cores)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    if options.model is None:
+    path = _options.model_path(options)
+    if path is None:
         if options.compare:
             raise UnsupportedError(
                 "--compare needs a model: llamapy quants MODEL.gguf --compare ..."
@@ -39,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
         return
     if not options.compare:
         raise UnsupportedError("name the formats: llamapy quants MODEL.gguf --compare Q4_K,IQ4_XS")
-    _compare(options)
+    _compare(options, path)
 
 
 def _list_formats() -> None:
@@ -54,7 +58,7 @@ def _list_formats() -> None:
     console().print(shown)
 
 
-def _compare(options: argparse.Namespace) -> None:
+def _compare(options: argparse.Namespace, path: str) -> None:
     from ..gguf import GGUF
     from ..quants import report
     from ..quants.plot import figure_class
@@ -67,7 +71,7 @@ def _compare(options: argparse.Namespace) -> None:
         importance = Imatrix.open(options.imatrix)
     if options.plot:
         figure_class()  # better told now than after the work
-    with GGUF.open(options.model) as model, progress("comparing") as report_progress:
+    with GGUF.open(path) as model, progress("comparing") as report_progress:
         tensors: Mapping[str, Any] = model
         if options.match:
             pattern = _pattern(options.match)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..gguf.summary import size
-from ..testing.tiny import ARCHITECTURES, tiny_model
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", help="the GGUF file to write")
-    parser.add_argument("--arch", default="llama", choices=ARCHITECTURES, help="its architecture")
+    parser.add_argument("--arch", default="llama", metavar="NAME", help="its architecture (llama)")
     parser.add_argument("--layers", type=int, default=2, metavar="N")
     parser.add_argument("--embedding", type=int, default=256, metavar="N")
     parser.add_argument("--heads", type=int, default=4, metavar="N")
@@ -27,6 +24,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from ..gguf.summary import size
+    from ..testing.tiny import tiny_model
+
     path = tiny_model(
         options.out,
         options.arch,

@@ -9,21 +9,25 @@ from __future__ import annotations
 import argparse
 import time
 
-from ..engine.warmup import COMMON, warmup
-from ._console import progress
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL", help="a GGUF file")
     parser.add_argument(
-        "--format",
-        action="append",
-        choices=COMMON,
-        metavar="NAME",
-        help=f"without a model, only this format; may be repeated ({', '.join(COMMON)})",
+        "-m", "--model", action="append", default=[], metavar="FILE", help="the same as MODEL"
     )
     parser.add_argument(
-        "--kv-type", default="f16", metavar="NAME", help="the format of the cache (f16)"
+        "--format",
+        action="append",
+        metavar="NAME",
+        help="without a model, only this block format, such as Q4_K; repeatable",
+    )
+    parser.add_argument(
+        "--cache-type",
+        "--kv-type",
+        dest="kv_type",
+        default="f16",
+        metavar="NAME",
+        help="the format of the cache (f16)",
     )
     parser.add_argument(
         "--precision", choices=["float32"], help="float32 rounds no activations to bytes"
@@ -31,10 +35,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from ..engine.warmup import COMMON, warmup
+    from ._console import progress
+
     started = time.monotonic()
     with progress("compiling kernels") as told:
         count = warmup(
-            options.models,
+            [*options.models, *options.model],
             formats=options.format or COMMON,
             kv_type=options.kv_type,
             precision=options.precision,

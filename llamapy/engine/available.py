@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from ..backends import Backend
+from ..backends.several import Several
 
 NO_LIMIT = 1 << 60  # what a group without a limit says, or more
 
@@ -20,6 +24,27 @@ def available_bytes(root: str | os.PathLike[str] = "/") -> int | None:
     root = Path(root)
     found = [*_machine(root), *_groups(root)]
     return max(0, min(found)) if found else None
+
+
+def free_bytes(backend: Backend) -> int | None:
+    """How much memory a backend may still take: its device's, or this process's; None: unknown."""
+    ask = getattr(backend, "free_bytes", None)
+    own = ask() if ask is not None else None
+    if ask is not None and not backend.shares_memory:  # type: ignore[attr-defined]
+        return own
+    found = [n for n in (own, available_bytes()) if n is not None]
+    return min(found, default=None)
+
+
+def placed(backend: Backend, metadata: Mapping[str, Any]) -> Backend:
+    """The backend for a model: several divide its layers by what is free, or else evenly."""
+    if not isinstance(backend, Several) or backend.is_divided:
+        return backend
+    count = metadata.get(f"{metadata.get('general.architecture')}.block_count")
+    free = [free_bytes(part) for part in backend.sharing]
+    even = [1] * len(free)
+    shares = even if None in free or not any(free) else [n or 0 for n in free]
+    return backend.divided(count if isinstance(count, int) and count > 0 else 1, shares)
 
 
 def _machine(root: Path) -> Iterator[int]:

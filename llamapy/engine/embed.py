@@ -1,4 +1,4 @@
-"""Embedding: one vector for each sequence of tokens, pooled as the file says or as asked for."""
+"""Embedding: one vector for each text, pooled as the file says or as asked for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from .. import ops
 from ..cache import Batch
-from ..errors import ShapeError, UnsupportedError
+from ..errors import UnsupportedError
 from ..models import Encoder, EncoderDecoder
-from ..ops import looking
 from ..tensor import Tensor
+from .texts import ids_of_all, is_one_text
 
 if TYPE_CHECKING:
     from .model import Model
@@ -26,19 +26,38 @@ N_BATCH = 512  # tokens of sequences that are computed together
 
 
 def embed(
-    model: Model, tokens: Sequence[int] | Sequence[Sequence[int]], pooling: str | None = None
-) -> Floats:
-    """The embeddings of one or several sequences, [sequences, E]."""
-    sequences = _sequences(tokens)
+    model: Model, texts: Any, pooling: str | None = None, *, normalize: bool | float = False
+) -> Floats | list[Floats]:
+    """The embeddings of one or several texts, [texts, E]; without pooling, [tokens, E] of each."""
+    sequences = ids_of_all(model, texts)
     kind = stated(model) if pooling is None else pooling
     if kind not in POOLINGS:
         raise UnsupportedError(f"pooling is {kind!r}: choose one of {', '.join(POOLINGS)}")
-    if kind == "none" and len(sequences) != 1:
-        raise ShapeError(
-            f"without pooling each token has an embedding, and {len(sequences)} sequences were "
-            f"given: pass one of them, or choose pooling='mean', 'cls' or 'last'"
+    order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
+    rows: dict[int, Floats] = {}
+    for group in _groups(order, sequences):
+        found = _pooled(model, [sequences[i] for i in group], kind)
+        ends = np.cumsum([len(sequences[i]) if kind == "none" else 1 for i in group])
+        rows |= zip(group, np.split(found, ends[:-1]), strict=True)
+    if kind != "rank":
+        rows = {i: normalized(row, normalize) for i, row in rows.items()}
+    given = [rows[i] for i in range(len(sequences))]
+    if kind != "none":
+        return np.concatenate(given)
+    return given[0] if is_one_text(texts) else given
+
+
+def normalized(rows: Floats, normalize: bool | float) -> Floats:
+    """Rows of length 1: True or 2 by the Euclidean norm, p by the p-norm. False leaves them."""
+    if normalize is False:
+        return rows
+    if not normalize > 0:
+        raise UnsupportedError(
+            f"normalize is {normalize}: pass True, False, or the order of a norm, such as 1 or 2"
         )
-    return np.concatenate([_pooled(model, group, kind) for group in _groups(sequences)])
+    order = 2.0 if normalize is True else float(normalize)
+    norms = np.linalg.norm(rows.astype(np.float64), order, axis=1, keepdims=True)
+    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0, casting="same_kind")
 
 
 def stated(model: Model) -> str:
@@ -56,24 +75,17 @@ def _stated(model: Model, name: str, default: int) -> int:
     return int(model.metadata.get(f"{model.metadata['general.architecture']}.{name}", default))
 
 
-def _sequences(tokens: Sequence[Any]) -> list[list[int]]:
-    if isinstance(tokens, str) or any(isinstance(item, str) for item in tokens):
-        raise UnsupportedError("text cannot be embedded yet: pass lists of token ids")
-    nested = [isinstance(item, (list, tuple, np.ndarray)) for item in tokens]
-    if all(nested) and nested:
-        return [[int(token) for token in sequence] for sequence in tokens]
-    return [[int(token) for token in tokens]]
-
-
-def _groups(sequences: list[list[int]]) -> Iterator[list[list[int]]]:
-    """Sequences that are computed together: whole ones, up to a number of tokens."""
-    group: list[list[int]] = []
-    for sequence in sequences:
-        if group and sum(map(len, group)) + len(sequence) > N_BATCH:
+def _groups(order: Sequence[int], sequences: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Texts that are computed together: whole ones of similar lengths, up to so many tokens."""
+    group: list[int] = []
+    for i in order:
+        longest = len(sequences[group[0]]) if group else 0
+        if group and longest * (len(group) + 1) > N_BATCH:
             yield group
             group = []
-        group.append(sequence)
-    yield group
+        group.append(i)
+    if group:
+        yield group
 
 
 def _pooled(model: Model, sequences: list[list[int]], kind: str) -> Floats:
@@ -129,11 +141,11 @@ def _embeddings(
     cache = model.cache(n_ctx, n_sequences=len(sequences), n_batch=len(tokens), pad=int)
     step = cache.begin(Batch(tokens, whose, outputs))
     if isinstance(decoder, Encoder):
-        with looking(hooks=model.hooks):
+        with model.looking():
             rows = decoder(step)
         assert rows is not None
         return rows
-    with looking(("result_norm",), model.hooks) as look:
+    with model.looking(("result_norm",)) as look:
         decoder(step)
     look.check_all_met()
     return Tensor.of(look.seen["result_norm"], model.backend)

@@ -69,9 +69,26 @@ def convert(
     many values each chunk had.
     """
     rows = Rows(tensor)
-    if not tensor.n_values:
-        return
     work = _copying(rows) if target is tensor.quant else _encoding(rows, target, importance)
+    return _in_chunks(rows, target, work, threads, done)
+
+
+def encode(
+    rows: Rows, target: type[Quant], *, threads: int | None = None
+) -> Iterator[NDArray[np.uint8]]:
+    """Rows in a format, in chunks; encoded even if they come from a tensor of the same format."""
+    return _in_chunks(rows, target, _encoding(rows, target, None), threads, lambda n_values: None)
+
+
+def _in_chunks(
+    rows: Rows,
+    target: type[Quant],
+    work: Callable[[int, int], Bytes],
+    threads: int | None,
+    done: Callable[[int], None],
+) -> Iterator[NDArray[np.uint8]]:
+    if not rows.tensor.n_values:
+        return
     row_bytes = target.row_bytes(rows.n_cols)
     step = max(1, VALUES_A_CHUNK // rows.n_cols)
     for start in range(0, rows.count, step):

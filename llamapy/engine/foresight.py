@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..backends import Backend
+from ..backends.several import parts_of, with_parts
 from ..cache import Batch
 from ..models import EncoderDecoder
+from .counting import Counting
 
 if TYPE_CHECKING:
     from .model import Model
@@ -29,11 +31,11 @@ _log = logging.getLogger("llamapy")
 
 def needed_kernels(make: Make, backend: Backend, sizes: Sequence[int] = ALL) -> list[Any]:
     """The kernels that are missing for a model, which `make` makes on a backend."""
-    if not hasattr(backend, "rehearsal"):
+    if not any(hasattr(part, "rehearsal") for part in parts_of(backend)):
         return []
     from ..backends.cpu.ahead import missing
 
-    rehearsal = backend.rehearsal()
+    rehearsal = with_parts(backend, _rehearsal)
     model = make(rehearsal)
     model._identity = None  # which would be made of weights
     for size in sizes:
@@ -42,7 +44,13 @@ def needed_kernels(make: Make, backend: Backend, sizes: Sequence[int] = ALL) -> 
         if isinstance(model.decoder, EncoderDecoder):
             model.encode(cache, [0] * n)
         model.run(cache, Batch.of([0] * n))
-    return missing(rehearsal.wanted)
+    wanted = (getattr(part, "wanted", {}) for part in parts_of(rehearsal))
+    return missing({kernel: None for each in wanted for kernel in each})
+
+
+def _rehearsal(backend: Backend) -> Any:
+    """What only notes what it would call; of a backend that compiles nothing, what does nothing."""
+    return backend.rehearsal() if hasattr(backend, "rehearsal") else Counting(backend)
 
 
 def foreseen_kernels(make: Make, backend: Backend) -> list[Any]:

@@ -184,7 +184,7 @@ def _read_gguf(path: Path) -> Imatrix:
         if absent:
             raise ImatrixError(
                 f"{path} lacks {absent[0]}, so it is no importance matrix: make one with "
-                f"llama-imatrix"
+                f"`llamapy imatrix`"
             )
         datasets = file.metadata.expect("imatrix.datasets", list[str])
         chunks = file.metadata.expect("imatrix.chunk_count", int)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from .. import backends
 from ..backends import Backend
+from ..backends.several import parts_of
 from ..errors import Cancelled, FormatError, UnsupportedError
 from ..gguf import GGUF
 from ..models import Decoder, find
 from ..nn import Names
-from .available import available_bytes
+from .available import free_bytes, placed
 from .foresight import compile_kernels, foreseen_kernels, part_of
 from .identity import model_hash
 from .memory import LEAST_CONTEXT, MemoryPlan, Planner
@@ -27,33 +29,37 @@ Progress: TypeAlias = Callable[[int, int], object]
 def load(
     path: str | os.PathLike[str] | bytes | None = None,
     *,
-    device: str | Backend = "auto",
+    device: str | Backend | Sequence[str | Backend] = "auto",
     threads: int | None = None,
     n_ctx: int | None = None,
     kv_type: str = "f16",
     precision: str | None = None,
     deterministic: bool = False,
     n_gpu_layers: int | None = None,
+    split: Sequence[float] | None = None,
     model: type[Decoder] | None = None,
     progress: Progress | None = None,
 ) -> Model:
-    """Load a model from a GGUF file, or from the bytes of one.
+    """Load a model from a GGUF file, or from the bytes of one; without a path, the default model.
 
     `n_ctx` is the longest context, by default the one that the model was trained with. `kv_type`
     is the format of remembered keys and values. `precision="float32"` rounds no activations.
-    `model` is an architecture of your own. A device that is not there is an error.
+    `model` is an architecture of your own. A device that is not there is an error. Several devices,
+    such as "cuda:0,cuda:1", share the layers, by free memory or as `split` says; with
+    `n_gpu_layers`, the last ones lie on the GPU and the others on the CPU.
     """
     if path is None:
-        raise UnsupportedError("no model ships with this version: pass the path of a GGUF file")
+        path = default_path()
     if precision not in (None, "float32"):
         raise UnsupportedError(f"precision is {precision!r}: choose None or 'float32'")
     if n_ctx is not None and n_ctx < 1:
         raise UnsupportedError(f"n_ctx is {n_ctx}: a context has at least one token")
-    options = {
+    options: dict[str, Any] = {
         "threads": threads,
         "precision": precision,
         "deterministic": deterministic or None,
         "n_gpu_layers": n_gpu_layers,
+        "split": split,
     }
     backend = backends.get(device, **{k: v for k, v in options.items() if v is not None})
 
@@ -62,6 +68,7 @@ def load(
 
     file = GGUF.open(path)
     try:
+        backend = placed(backend, file.metadata)
         plan = plan_memory(file, backend, n_ctx=n_ctx, kv_type=kv_type, model=model)
         plan.check()
 
@@ -79,10 +86,23 @@ def load(
         raise
 
 
+def default_path() -> Path:
+    """Where the model is that ships with llamapy."""
+    path = Path(__file__).parent.parent / "data" / "default.gguf"
+    if not path.is_file():
+        raise UnsupportedError(
+            f"this installation has no default model ({path} is missing): install llamapy again, "
+            f"or pass the path of a GGUF file"
+        )
+    return path
+
+
 def plan_memory(
     path: str | os.PathLike[str] | bytes | GGUF,
-    device: str | Backend = "auto",
+    device: str | Backend | Sequence[str | Backend] = "auto",
     *,
+    n_gpu_layers: int | None = None,
+    split: Sequence[float] | None = None,
     n_ctx: int | None = None,
     kv_type: str = "f16",
     n_sequences: int = 1,
@@ -99,6 +119,8 @@ def plan_memory(
             return plan_memory(
                 file,
                 device,
+                n_gpu_layers=n_gpu_layers,
+                split=split,
                 n_ctx=n_ctx,
                 kv_type=kv_type,
                 n_sequences=n_sequences,
@@ -110,9 +132,12 @@ def plan_memory(
     def make(backend: Backend) -> Model:
         return build(file.metadata, file, backend, n_ctx=n_ctx, kv_type=kv_type, model=model)
 
-    planner = Planner(make, backends.get(device), n_sequences=n_sequences, n_batch=n_batch)
+    backend = placed(
+        backends.get(device, n_gpu_layers=n_gpu_layers, split=split), file.metadata
+    )
+    planner = Planner(make, backend, n_sequences=n_sequences, n_batch=n_batch)
     length = n_ctx or min(planner.n_ctx, LEAST_CONTEXT)
-    return planner.plan(length, free=available_bytes())
+    return planner.plan(length, free=[free_bytes(part) for part in parts_of(backend)])
 
 
 def build(
@@ -135,6 +160,7 @@ def build(
             field="general.architecture",
         )
     total, done = len(tensors), 0
+    backend = placed(backend, metadata)
 
     def loaded(_: Any) -> None:
         nonlocal done

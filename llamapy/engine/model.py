@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import functools
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,16 +16,19 @@ from .. import backends
 from ..backends import Backend
 from ..cache import PADDED, Batch, Cache, Step, padded
 from ..cache.encoded import EncodedCache
-from ..cache.whole import WholeCache
-from ..errors import LlamapyError, ShapeError, UnsupportedError
+from ..errors import LlamapyError, MemoryPlanError, ShapeError, UnsupportedError
 from ..models import Decoder, Encoder, EncoderDecoder
 from ..ops import Hook, looking
+from ..ops.see import Looking
 from ..plan import Plan, record
 from ..tensor import Tensor
 from .embed import embed
-from .generate import Generation, generate
+from .generating import Generating, Idle
 from .lens import Routing, logit_lens, routing
+from .lora import Adapter, Lora, add_lora
+from .measuring import Measuring
 from .memory import check_cache
+from .steering import ControlVector, Steer, Steering
 
 Floats = NDArray[np.float32]
 
@@ -45,7 +51,7 @@ class Output:
         return self.captured[name]
 
 
-class Model:
+class Model(Generating, Measuring):
     """A model on a device. Use it in a `with` block, or call `close`.
 
     `hooks` maps patterns of names to functions of a name and values, which may return others to
@@ -66,8 +72,11 @@ class Model:
         self._decoder: Decoder | None = decoder
         self.metadata, self.n_ctx, self.kv_type = metadata, n_ctx, kv_type
         self.hooks: dict[str, Hook] = {}
-        self._source, self._again, self._identity = source, again, identity
-        self._hash: str | None = None
+        self.adapters: list[Adapter] = []
+        self.steering = Steering(self)
+        self._source, self._again = source, again
+        self._identity = None if identity is None else functools.cache(identity)
+        self._idle = Idle()
 
     @property
     def decoder(self) -> Decoder:
@@ -86,11 +95,9 @@ class Model:
 
     def hash(self) -> str:
         """What tells this model from others: of its keys, its tensors' shapes and some rows."""
-        if self._hash is None:
-            if self._identity is None:
-                raise UnsupportedError("this model was not made by load or build: it has no hash")
-            self._hash = self._identity()
-        return self._hash
+        if self._identity is None:
+            raise UnsupportedError("this model was not made by load or build: it has no hash")
+        return self._identity()
 
     def on(self, device: str | Backend) -> Model:
         """The same model, loaded again on another device."""
@@ -101,6 +108,7 @@ class Model:
     def close(self) -> None:
         """Give the memory back, and the file."""
         self._decoder = None
+        self._idle.clear()
         if self._source is not None:
             self._source.close()
             self._source = None
@@ -146,7 +154,12 @@ class Model:
             "kv_type": kv_type,
             "rollback": rollback,
         }
-        check_cache(self, n_ctx, **sizes)
+        try:
+            check_cache(self, n_ctx, **sizes)
+        except MemoryPlanError:
+            if not self._idle.clear():
+                raise
+            check_cache(self, n_ctx, **sizes)
         return self.make_cache(self.backend, n_ctx, pad=pad, **sizes)
 
     def make_cache(self, backend: Backend, n_ctx: int, **options: Any) -> Cache:
@@ -156,10 +169,11 @@ class Model:
             decoder.states(),
             backend,
             n_ctx=n_ctx,
+            places=decoder.places(backend),
             reach=decoder.reach,
             move=decoder.move,
             **options,
-            model_hash=None if self._identity is None else self.hash,
+            model_hash=self._identity,
         )
 
     def forward(
@@ -184,7 +198,7 @@ class Model:
         names = (*capture, *points.values())
         is_encoder = isinstance(self.decoder, Encoder)
         batch = Batch.of(tokens, logits="all" if is_encoder else logits)
-        with looking(names, self.hooks) as look:
+        with self.looking(names) as look:
             if encoder_tokens is not None:
                 self._encode(cache, encoder_tokens)
             result = self.decoder(cache.begin(batch))
@@ -220,7 +234,7 @@ class Model:
         The cache remembers for all layers what a sequence's decoder attends to. Returns the
         encoder's embeddings [n, E].
         """
-        with looking(hooks=self.hooks):
+        with self.looking():
             return self._encode(cache, tokens, sequence).numpy().copy()
 
     def _encode(self, cache: Cache, tokens: Sequence[int], sequence: int = 0) -> Tensor:
@@ -242,15 +256,16 @@ class Model:
             raise
 
     def embed(
-        self, texts: Sequence[int] | Sequence[Sequence[int]], pooling: str | None = None
-    ) -> Floats:
-        """One embedding for each text, [n, E]: token ids of one, or of several.
+        self, texts: Any, pooling: str | None = None, *, normalize: bool | float = False
+    ) -> Floats | list[Floats]:
+        """One embedding for each text, [n, E]; texts, or lists of token ids.
 
         `pooling` is mean, cls (the first token's), last, rank (scores of a classifier) or none (all
-        tokens' of one text); by default, what the file says. A decoder's embeddings are what its
-        last norm gives.
+        tokens' of each text); by default, what the file says. A decoder's embeddings are what its
+        last norm gives. `normalize` gives them length 1: True by the Euclidean norm, p by the
+        p-norm.
         """
-        return embed(self, texts, pooling)
+        return embed(self, texts, pooling, normalize=normalize)
 
     def plan(self, cache: Cache, batch: Batch) -> Plan:
         """The recorded plan of a batch, to print, profile or watch. The batch is computed, too."""
@@ -259,23 +274,33 @@ class Model:
 
     def _compute(self, cache: Cache, step: Step) -> Tensor | None:
         if step.n_tokens > PADDED:
-            with looking(hooks=self.hooks):
+            with self.looking():
                 return self.decoder(step)
-        if (plan := step.plans.get(self._hooks_key())) is None:
+        if (plan := step.plans.get(self._plan_key())) is None:
             return self._plan(cache, step).output
         plan.run()
         return plan.output
 
     def _plan(self, cache: Cache, step: Step) -> Plan:
-        with looking(hooks=self.hooks):
+        with self.looking():
             plan = record(self.decoder, step, arena=cache.arena)
         plan.run = self.backend.compile(plan)
-        step.plans[self._hooks_key()] = plan
+        # plans with adapters that were removed would keep their weights
+        there = {adapter.number for adapter in self.adapters}
+        for old in [key for key in step.plans if not there.issuperset(key[1])]:
+            del step.plans[old]
+        step.plans[self._plan_key()] = plan
         return plan
 
-    def _hooks_key(self) -> tuple[Any, ...]:
+    def _plan_key(self) -> tuple[Any, ...]:
         """What makes plans of one step differ. A plan keeps its hooks, and so their ids, alive."""
-        return tuple((pattern, id(hook)) for pattern, hook in self.hooks.items())
+        hooks = tuple((pattern, id(hook)) for pattern, hook in self.hooks.items())
+        adapters = tuple(adapter.number for adapter in self.adapters if adapter.scale)
+        return hooks, adapters, self.steering.layers
+
+    def looking(self, keep: Sequence[str] = ()) -> AbstractContextManager[Looking]:
+        """Compute with this model's hooks and control vectors, and keep what passes some points."""
+        return looking(keep, self.hooks, self.steering.edits)
 
     @property
     def _n_given(self) -> int:
@@ -326,30 +351,28 @@ class Model:
         """
         return routing(self, tokens, force=force, ban=ban)
 
-    # ---- generating
+    # ---- adapters and control vectors
 
-    def generate(
-        self,
-        prompt: Sequence[int],
-        *,
-        max_tokens: int = 128,
-        stop: Sequence[int] | None = None,
-        stream: bool = False,
-    ) -> Generation | Iterator[int]:
-        """Continue a prompt, always with the likeliest token.
+    def add_lora(
+        self, adapter: str | os.PathLike[str] | bytes | Lora, scale: float = 1.0
+    ) -> Adapter:
+        """Add a LoRA adapter, from a GGUF file, to the model's matrices, which stay as they are.
 
-        Ends after `max_tokens`, or with one of the tokens `stop`, which by default are those that
-        the file says end a text. With `stream=True`, an iterator of tokens.
+        Several add up. Its `.scale` can be set; `.remove()` gives the model back as it was.
         """
-        if isinstance(prompt, str):
-            raise UnsupportedError("text cannot be generated from yet: pass a list of token ids")
-        if issubclass(self.decoder.Memory, WholeCache):
-            raise UnsupportedError(
-                f"{type(self.decoder).__name__} sees a sequence as a whole, and does not continue "
-                f"it token by token: forward gives what it computes for each token"
-            )
-        tokens = generate(self, prompt, max_tokens, stop)
-        return tokens if stream else tokens.finish()
+        return add_lora(self, adapter, scale)
+
+    def steer(
+        self,
+        vector: str | os.PathLike[str] | bytes | ControlVector,
+        scale: float = 1.0,
+        layers: Iterable[int] | None = None,
+    ) -> Steer:
+        """Add a control vector's directions to what layers give; to some layers only, if named.
+
+        Several add up. Its `.scale` can be set; `.remove()` ends it.
+        """
+        return self.steering.add(vector, scale, layers)
 
 
 def _host(logits: Tensor | None, count: int, n_vocab: int) -> Floats:

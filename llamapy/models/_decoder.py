@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from .. import ops
+from ..backends import Backend
+from ..backends.several import of_layer
 from ..cache import KV, Cache, Ints, Step, causal
 from ..errors import UnsupportedError
 from ..nn import Block, Embedding, Linear, Names, RMSNorm, Rope, bind, block, w
@@ -74,8 +76,12 @@ class Decoder:
 
     def weights(self) -> dict[str, Tensor]:
         """All tensors by their names in the file."""
-        blocks: list[Block] = [self.ends, *self.layers]
-        return {tensor.name: tensor for part in blocks for _, tensor in part.weights()}
+        return {tensor.name: tensor for part in self.blocks() for _, tensor in part.weights()}
+
+    def blocks(self) -> list[Block]:
+        """All that has weights, from the embedding to the output."""
+        parts = [self.ends, *self.layers, self.output]
+        return [part for part in parts if part is not None]
 
     @property
     def n_vocab(self) -> int:
@@ -124,6 +130,18 @@ class Decoder:
         c = self.config.at(index)
         return KV(c.n_head_kv, c.head_dim, c.value_dim)
 
+    def places(self, backend: Backend) -> list[Backend]:
+        """Where each layer lies, and what it remembers."""
+        return [of_layer(backend, number) for number in self.config.blocks]
+
+    def at(self, x: Tensor, index: int) -> Tensor:
+        """Values where a layer lies."""
+        return ops.move(x, of_layer(self.backend, self.config.blocks[index]))
+
+    def at_output(self, x: Tensor) -> Tensor:
+        """Values where the output lies."""
+        return x if self.output is None else ops.move(x, self.output.weight.backend)
+
     def move(self, index: int, keys: Tensor, by: Tensor) -> Tensor:
         """The keys of a layer as if their tokens stood this many positions further on."""
         raise UnsupportedError(
@@ -139,13 +157,14 @@ class Decoder:
         x = self.run_layers(x, step)  # [T, E]
         if not step.outputs.size:
             return None
-        x = ops.lookup(step.outputs, x)  # [O, E]
+        x = self.at_output(ops.lookup(step.outputs, x))  # [O, E]
         return see("result_output", self.head(x))  # [O, V]
 
     def run_layers(self, x: Tensor, step: Step) -> Tensor:
         """All layers, one after the other."""
         for index, (layer, cache) in enumerate(zip(self.layers, step.states, strict=False)):
             with scope(f"blk.{index}."):
+                x = self.at(x, index)
                 x = see("l_out", self.layer(x, layer, cache, step))  # [T, E]
         return x
 

@@ -109,9 +109,9 @@ class EncoderDecoder(Decoder):
         """The projection to the vocabulary."""
         return self.ends.output or self.encoder.ends.token_embd.as_output()
 
-    def weights(self) -> dict[str, Tensor]:
-        """All tensors by their names in the file."""
-        return {**self.encoder.weights(), **super().weights()}
+    def blocks(self) -> list[Block]:
+        """All that has weights, from the embedding to the output."""
+        return [*self.encoder.blocks(), *super().blocks()]
 
     @property
     def n_vocab(self) -> int:
@@ -128,7 +128,7 @@ class EncoderDecoder(Decoder):
         assert x is not None
         for index, (layer, cache) in enumerate(zip(self.layers, states, strict=True)):
             with scope(f"blk.{index}."):
-                self.remember(x, layer, cache, slots)
+                self.remember(self.at(x, index), layer, cache, slots)
         return x
 
     def start(self, metadata: Mapping[str, Any]) -> int:

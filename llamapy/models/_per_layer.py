@@ -170,6 +170,7 @@ class PerLayerGemma(gemma3.Gemma3):
         width = self.config.n_per_layer
         for index, (layer, cache) in enumerate(zip(self.layers, step.states, strict=True)):
             with scope(f"blk.{index}."):
+                x, inputs = self.at(x, index), inputs and self.at(inputs, index)
                 x = self.layer(x, layer, cache, step)
                 own = inputs and ops.columns(inputs, start=index * width, count=width)  # [T, P]
                 x = see("l_out", self.finish(x, layer, own))

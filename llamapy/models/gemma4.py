@@ -15,6 +15,7 @@ from .. import ops
 from ..cache import Step
 from ..errors import UnsupportedError
 from ..nn import Block, GeGLUExperts, Leaf, RMSNorm, SoftmaxRouter, block, group, w
+from ..nn.low_rank import LowRank
 from ..ops import see
 from ..tensor import Tensor
 from . import _per_layer
@@ -71,8 +72,14 @@ class ScaledLinear(Leaf):
     def endings(cls, shape: Sequence[str]) -> dict[str, Sequence[str]]:
         return {"weight": shape, "scale": shape[1:]}
 
+    adaptable = LowRank
+
     def __call__(self, x: Tensor) -> Tensor:
-        return ops.matmul(ops.mul_columns(x, self.scale), self.weight)
+        x = ops.mul_columns(x, self.scale)
+        y = ops.matmul(x, self.weight)
+        for addition in self.additions:
+            y = addition(y, x)
+        return y
 
 
 @block

@@ -133,10 +133,12 @@ class GraniteSwitch(granite.Granite):
         ids = self.switch(router, step)  # [T, 1]
         for layer, cache in zip(self.layers, caches, strict=True):
             with scope(f"blk.{layer.index}."):
+                x = self.at(x, layer.index)
                 x = see("l_out", self.switched(x, layer, cache, step, ids))  # [T, E]
         if not step.outputs.size:
             return None
-        return see("result_output", self.head(ops.lookup(step.outputs, x)))  # [O, V]
+        x = self.at_output(ops.lookup(step.outputs, x))  # [O, E]
+        return see("result_output", self.head(x))  # [O, V]
 
     def switch(self, cache: Any, step: Step) -> Tensor:
         """The adapter of each token."""

@@ -93,12 +93,12 @@ class HRMText(llama.Llama):
         for _ in range(self.config.n_slow):
             for _ in range(self.config.n_fast):
                 fast = self.stack(both, layers, step)
-                both = slow + fast
+                both = ops.move(slow, fast.backend) + fast
             slow = self.stack(both, layers, step)
-            both = slow + fast
+            both = slow + ops.move(fast, slow.backend)
         if not step.outputs.size:
             return None
-        x = see("result_norm", ops.lookup(step.outputs, slow))  # [O, E]
+        x = see("result_norm", self.at_output(ops.lookup(step.outputs, slow)))  # [O, E]
         return see("result_output", self.output(x))  # [O, V]
 
     def stack(self, x: Tensor, layers: Iterator[tuple[Any, Any]], step: Step) -> Tensor:
@@ -106,6 +106,7 @@ class HRMText(llama.Llama):
         for _ in range(self.config.n_stack):
             w, cache = next(layers)
             with scope(f"blk.{w.index}."):
+                x = self.at(x, w.index)
                 x = see("l_out", self.layer(x, w, cache, step))  # [T, E]
         with scope(f"blk.{w.index + 1 - self.config.n_stack}."):
             return see("stack_norm", self.norm(x))

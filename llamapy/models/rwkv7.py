@@ -53,6 +53,7 @@ class RWKV7(Decoder):
         first = None  # the first layer's values, [T, E]
         for index, (layer, cache) in enumerate(zip(self.layers, step.states, strict=True)):
             with scope(f"blk.{index}."):
+                x, first = self.at(x, index), first and self.at(first, index)
                 y, first = layer.time_mix(layer.attn_norm(x), first, cache, step)  # [T, E]
                 x = see("l_out", self.feed_forward(see("ffn_inp", x + y), layer, cache, step))
         return x

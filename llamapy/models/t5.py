@@ -120,13 +120,15 @@ class T5(EncoderDecoder):
         layers = zip(self.layers, step.states, t5encoder.biases(self.layers, behind), strict=True)
         for index, (layer, cache, bias) in enumerate(layers):
             with scope(f"blk.{index}."):
+                x, bias = self.at(x, index), self.at(bias, index)
                 y = t5encoder.attend_self(layer.attn_norm(x), layer, cache, bias, step)
                 x = see("cross_inp", x + y)  # [T, E]
                 x = see("ffn_inp", x + self.attend_encoded(x, layer, cache, step))  # [T, E]
                 x = see("l_out", x + layer.ffn(layer.ffn_norm(x)))  # [T, E]
         if not step.outputs.size:
             return None
-        return see("result_output", self.head(ops.lookup(step.outputs, x)))  # [O, V]
+        x = self.at_output(ops.lookup(step.outputs, x))  # [O, E]
+        return see("result_output", self.head(x))  # [O, V]
 
     def attend_encoded(self, x: Tensor, w: Any, cache: Any, step: Step) -> Tensor:
         c, t = self.config, x.shape[0]

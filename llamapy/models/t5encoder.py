@@ -109,6 +109,7 @@ class T5Encoder(Encoder):
         layers = zip(self.layers, step.states, biases(self.layers, around), strict=True)
         for index, (layer, cache, bias) in enumerate(layers):
             with scope(f"blk.{index}."):
+                x, bias = self.at(x, index), self.at(bias, index)
                 y = attend_self(layer.attn_norm(x), layer, cache, bias, step)  # [T, E]
                 x = see("ffn_inp", x + y)
                 x = see("l_out", x + layer.ffn(layer.ffn_norm(x)))  # [T, E]

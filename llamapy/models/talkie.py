@@ -58,11 +58,12 @@ class Talkie(llama.Llama):
         start = x = see("inp_norm", self.norm(self.embed(step)))  # [T, E]
         for index, (layer, cache) in enumerate(zip(self.layers, step.states, strict=True)):
             with scope(f"blk.{index}."):
+                x, start = self.at(x, index), self.at(start, index)
                 again = see("embd_skip", ops.mul_scalar(start, layer.layer_output_scale))
                 x = see("l_out", self.layer(x, layer, cache, step) + again)  # [T, E]
         if not step.outputs.size:
             return None
-        return see("result_output", self.head(ops.lookup(step.outputs, x)))  # [O, V]
+        return see("result_output", self.head(self.at_output(ops.lookup(step.outputs, x))))  # [O, V]
 
     def layer(self, x: Tensor, w: Any, cache: Any, step: Step) -> Tensor:
         y = self.attention(see("attn_norm", self.norm(x)), w, cache, step)

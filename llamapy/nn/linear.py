@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .. import ops
 from ..tensor import Tensor
+from .low_rank import ExpertLowRank, LowRank, RowLowRank
 from .weights import Leaf, block
 
 
@@ -17,10 +18,14 @@ class Linear(Leaf):
     bias: Tensor | None = None
     scale: Tensor | None = None
 
+    adaptable = LowRank
+
     def __call__(self, x: Tensor) -> Tensor:
         y = ops.matmul(x, self.weight)
         if self.scale is not None:
             y = ops.mul_scalar(y, self.scale)
+        for addition in self.additions:
+            y = addition(y, x)
         if self.bias is not None:
             y = ops.add_bias(y, self.bias)
         return ops.see(self.name, y)
@@ -34,6 +39,8 @@ class ExpertLinear(Leaf):
     bias: Tensor | None = None
     scale: Tensor | None = None
 
+    adaptable = ExpertLowRank
+
     @classmethod
     def endings(cls, shape: Sequence[str]) -> dict[str, Sequence[str]]:
         return {"weight": shape, "bias": shape[:-1], "scale": shape[:1]}
@@ -42,6 +49,8 @@ class ExpertLinear(Leaf):
         y = ops.expert_matmul(x, self.weight, ids)
         if self.scale is not None:
             y = ops.mul_expert_scale(y, self.scale, ids)
+        for addition in self.additions:
+            y = addition(y, x, ids)
         if self.bias is not None:
             y = ops.add_expert_bias(y, self.bias, ids)
         return ops.see(self.name, y)
@@ -53,8 +62,13 @@ class Embedding(Leaf):
 
     weight: Tensor
 
+    adaptable = RowLowRank
+
     def __call__(self, ids: Tensor) -> Tensor:
-        return ops.see(self.name, ops.lookup(ids, self.weight))
+        rows = ops.lookup(ids, self.weight)
+        for addition in self.additions:
+            rows = addition(rows, ids)
+        return ops.see(self.name, rows)
 
     def as_output(self) -> Linear:
         """The same matrix as a projection to the vocabulary: tied embeddings are stored once."""

@@ -14,6 +14,7 @@ what was asked for must be all that the file has: what is left over would be sil
 from __future__ import annotations
 
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,10 +24,12 @@ from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
 
+from ..backends.several import of_tensor
 from ..errors import FormatError, ShapeError, UnsupportedError
 from ..gguf.tensor import TensorInfo
 from ..ops._signature import evaluate
 from ..tensor import Tensor
+from .low_rank import LowRank
 
 if typing.TYPE_CHECKING:
     from ..backends import Backend
@@ -68,6 +71,14 @@ class Block:
             elif isinstance(value, Block):
                 yield from ((f"{f.name}.{path}", tensor) for path, tensor in value.weights())
 
+    def leaves(self) -> Iterator[Leaf]:
+        """All leaves in this block, and itself if it is one."""
+        if isinstance(self, Leaf):
+            yield self
+        for f in fields(self):  # type: ignore[arg-type]
+            if isinstance(value := getattr(self, f.name), Block):
+                yield from value.leaves()
+
     def __repr__(self) -> str:
         lines = [f"  {path}: {str(tensor).split(' ', 1)[1]}" for path, tensor in self.weights()]
         return "\n".join((type(self).__name__, *lines))
@@ -75,6 +86,10 @@ class Block:
 
 class Leaf(Block):
     """A block whose fields are the endings of tensor names: weight, bias, scale."""
+
+    # what adapters add to what the weight gives, and the kind of it, if there can be any
+    additions: Sequence[LowRank] = ()
+    adaptable: type[LowRank] | None = None
 
     @classmethod
     def endings(cls, shape: Sequence[str]) -> dict[str, Sequence[str]]:
@@ -89,7 +104,7 @@ class Leaf(Block):
     def bare_weight(self) -> Tensor | None:
         """The weight, if there is nothing else to this block: what fused kernels take."""
         endings = [tensor for _, tensor in self.weights()]
-        return endings[0] if len(endings) == 1 else None
+        return endings[0] if len(endings) == 1 and not self.additions else None
 
 
 @block
@@ -131,7 +146,8 @@ class Names:
         value = self.tensors[name]
         _check_shape(name, tuple(value.shape), shape, sizes, owner)
         self.used.add(name)
-        tensor = _to_tensor(name, value, self.backend, len(shape))
+        backend = of_tensor(self.backend, name, len(value.shape))
+        tensor = to_tensor(name, value, backend, len(shape))
         self._loaded(value)
         return tensor
 
@@ -150,8 +166,8 @@ class Names:
             )
 
 
-def _to_tensor(name: str, value: Any, backend: Backend, rank: int) -> Tensor:
-    """The value with sizes of 1 in front that the file does not write."""
+def to_tensor(name: str, value: Any, backend: Backend, rank: int) -> Tensor:
+    """A tensor of a file, or an array, with sizes of 1 in front that the file does not write."""
     shape = (1,) * (rank - len(value.shape)) + tuple(value.shape)
     if not isinstance(value, TensorInfo):
         return Tensor.of(np.reshape(value, shape), backend, name=name)
@@ -199,10 +215,16 @@ def bind(cls: Any, names: Names, config: Any, prefix: str = "") -> Any:
     return _bind_group(cls, names, config, prefix, "", dict(config.sizes))
 
 
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    """The types of a class's fields, which Python takes long to find."""
+    return typing.get_type_hints(cls)
+
+
 def _bind_group(
     cls: Any, names: Names, config: Any, prefix: str, name: str, sizes: dict[str, int]
 ) -> Any:
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     values = {
         f.name: _bind_field(f, hints[f.name], names, config, prefix, sizes, cls.__qualname__)
         for f in fields(cls)
@@ -250,7 +272,7 @@ def _is_there(cls: Any, f: Any, names: Names, prefix: str) -> bool:
         path = prefix + (f.metadata["name"] or f.name)
         leaf = _OneTensor if cls is Tensor else cls
         return all(leaf.tensor_name(path, e) in names for e, must in _endings(leaf) if must)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     return all(
         types.NoneType in _alternatives(hints[g.name])
         or any(_is_there(kind, g, names, prefix) for kind in _alternatives(hints[g.name]))
@@ -265,7 +287,7 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 def _endings(leaf: Any) -> Iterator[tuple[str, bool]]:
     """The fields of a leaf, and whether each must be there."""
-    hints = typing.get_type_hints(leaf)
+    hints = _hints(leaf)
     for f in fields(leaf):
         yield f.name, types.NoneType not in _alternatives(hints[f.name])
 
@@ -281,7 +303,7 @@ class Declared:
 
 def declared(cls: Any, prefix: str = "", required: bool = True) -> Iterator[Declared]:
     """All tensors that a class of weights declares; of a union, those of its first alternative."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     for f in fields(cls):
         alternatives = _alternatives(hints[f.name])
         must = required and types.NoneType not in alternatives

@@ -71,6 +71,7 @@ from .moe import (
     nearest_choice,
     normalize_weights,
 )
+from .move import move
 from .norm import group_norm, head_layer_norm, layer_norm, rms_norm
 from .pool import mean_pool
 from .position import bias_around, bias_behind
@@ -133,6 +134,7 @@ __all__ = [
     "matmul",
     "mean_pool",
     "mix_streams",
+    "move",
     "mul",
     "mul_columns",
     "mul_expert_scale",

@@ -92,6 +92,16 @@ class Op:
             out = args[self.signature.writes]
         else:
             out = new_tensor(call.shape, self.signature.result_dtype, backend)  # type: ignore[arg-type]
+        # tensors that are everywhere give one that is everywhere: each part computes its own
+        for part in getattr(backend, "parts", (backend,)):
+            self._launch(part, call, out, args, params)
+        return out
+
+    def _launch(
+        self, backend: Any, call: _Call, out: Tensor, args: Sequence[Any], params: dict[str, Any]
+    ) -> None:
+        """Compute a result on one backend, and note it if a plan is recorded."""
+        out, args = out.on(backend), [None if arg is None else arg.on(backend) for arg in args]
         kernel, name = backend.kernels.get(call.kernel_name), call.kernel_name
         if kernel is None:
             if backend.kernels:
@@ -103,7 +113,6 @@ class Op:
             launch = Launch(self.name, kernel, out, args, params, kernel_name=name)
             launch.name = launch.name or current_scope()
             plan.add(launch)
-        return out
 
     def _prepared(self, args: Sequence[Any], params: dict[str, Any]) -> _Call:
         """What follows from the shapes, types and parameters alone; found once for each."""
@@ -146,6 +155,7 @@ class Op:
         return params
 
     def _backend(self, args: Sequence[Any]) -> Any:
+        """Where this is computed: where all operands are."""
         backend = None
         for arg in args:
             if arg is None:
@@ -154,11 +164,22 @@ class Op:
                 self.signature.solve(self.name, args)  # says what is wrong with it
             if backend is None:
                 backend, first = arg.backend, arg
-            elif arg.backend is not backend:
+            elif arg.backend is backend or arg.is_on(backend):
+                continue
+            elif first.is_on(arg.backend):
+                backend, first = arg.backend, arg
+            else:
                 raise UnsupportedError(
                     f"{self.name} got {first!s} and {arg!s}: "
                     f"move one of them to the other's backend first"
                 )
+        if self.signature.writes is not None:
+            for at in (self.signature.writes, *self.signature.also_writes):
+                if args[at].backend is not backend:
+                    raise UnsupportedError(
+                        f"{self.name} would write into {args[at]!s} on {backend.name} alone, but "
+                        f"what is everywhere is the same everywhere: use {first!s} there, too"
+                    )
         return backend
 
     def _run_definition(

@@ -24,18 +24,24 @@ from ..tensor import Tensor
 
 # takes a point's name and values; what it returns takes their place, unless that is None
 Hook: TypeAlias = Callable[[str, NDArray[Any]], NDArray[Any] | None]
+# computes with operations what takes a point's place, on the device: a part of the model
+Edit: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class Looking:
-    """Who looks where: patterns of names to keep, and hooks."""
+    """Who looks where: patterns of names to keep, hooks, and edits by their points' names."""
 
-    def __init__(self, keep: Sequence[str], hooks: Mapping[str, Hook]) -> None:
-        self.keep, self.hooks = tuple(keep), dict(hooks)
+    def __init__(
+        self, keep: Sequence[str], hooks: Mapping[str, Hook], edits: Mapping[str, Edit]
+    ) -> None:
+        self.keep, self.hooks, self.edits = tuple(keep), dict(hooks), dict(edits)
         self.seen: dict[str, NDArray[Any]] = {}
         self.passed: list[str] = []  # the names of all points that were met
 
     def wants(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in (*self.keep, *self.hooks))
+        return name in self.edits or any(
+            fnmatchcase(name, pattern) for pattern in (*self.keep, *self.hooks)
+        )
 
     def check_all_met(self) -> None:
         """Refuse a name that stands for nothing: somebody believes to look there."""
@@ -53,10 +59,17 @@ _scope: contextvars.ContextVar[str] = contextvars.ContextVar("scope", default=""
 
 
 @contextmanager
-def looking(keep: Sequence[str] = (), hooks: Mapping[str, Hook] | None = None) -> Iterator[Looking]:
-    """Keep in `seen` what passes the points whose names match; hooks may replace it."""
-    look = Looking(keep, hooks or {})
-    token = _looking.set(look if keep or hooks else None)
+def looking(
+    keep: Sequence[str] = (),
+    hooks: Mapping[str, Hook] | None = None,
+    edits: Mapping[str, Edit] | None = None,
+) -> Iterator[Looking]:
+    """Keep in `seen` what passes the points whose names match; hooks may replace it.
+
+    Edits come first: what is kept, and what hooks get, is what they made of a point.
+    """
+    look = Looking(keep, hooks or {}, edits or {})
+    token = _looking.set(look if keep or hooks or edits else None)
     try:
         yield look
     finally:
@@ -86,6 +99,8 @@ def see(name: str, x: Tensor) -> Tensor:
     name = _scope.get() + name
     if look is not None:
         look.passed.append(name)
+        if name in look.edits:
+            x = look.edits[name](x)
         for pattern, hook in look.hooks.items():
             if fnmatchcase(name, pattern):
                 x = _replace(name, x, hook)

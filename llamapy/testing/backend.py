@@ -232,10 +232,10 @@ class GuardedArena(Arena):
         piece = backend.empty((size,), np.dtype(np.uint8))
         self._pieces.append((piece, used, size))
         self._spoil(piece, size)
-        lease = Lease(self, piece, size)
+        lease = Lease(self, piece, size, backend)
         return Tensor(backend.view(piece, shape, dtype), shape, dtype, backend, lease=lease)
 
-    def release(self, piece: Any, size: int) -> None:
+    def release(self, piece: Any, size: int, backend: Backend) -> None:
         pass
 
     def spoil(self) -> None:

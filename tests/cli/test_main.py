@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,13 +47,26 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
+    """Neither that of the program nor that of any command, and not many modules at all."""
     code = (
-        "import sys; from llamapy.cli import main; main(['--help']); "
-        "sys.exit(len({'numpy', 'numba', 'rich'} & set(sys.modules)))"
+        "import sys; from llamapy.cli import _commands, main; main(['--help']); "
+        "overview = len(sys.modules); "
+        "[main([name, '--help']) for name in _commands()]; "
+        "heavy = {'numpy', 'numba', 'rich', 'jinja2', 'regex'} & set(sys.modules); "
+        "print(sorted(heavy), overview, len(sys.modules), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    assert done.returncode == 0
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy, overview, all_ = re.fullmatch(r"(.*) (\d+) (\d+)\n", done.stderr).groups()  # type: ignore[union-attr]
+    assert heavy == "[]"
+    assert int(overview) < 200
+    assert int(all_) < 400
+
+
+def test_help_comes_at_once() -> None:
+    """In a quarter of a second; ten times that, for the machine may be busy."""
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-m", "llamapy", "--help"], capture_output=True, check=True)
+    assert time.monotonic() - started < 2.5
 
 
 def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def test_as_json(path, capsys):
 
 
 def test_what_does_not_fit_is_said_with_what_would(path, capsys, monkeypatch):
-    monkeypatch.setattr("llamapy.engine.load.available_bytes", lambda: 20 << 20)
+    monkeypatch.setattr("llamapy.engine.available.available_bytes", lambda: 20 << 20)
     status, out, _ = plan(capsys, path, "-c", "8192", "--batch", "32", "--device", "numpy")
     assert status == 1
     largest = out.rpartition("the largest context that fits is n_ctx=")[2].strip()

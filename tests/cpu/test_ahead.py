@@ -177,7 +177,7 @@ if "ready" in sys.argv:
     from llamapy.backends.cpu import kernel
     kernel.compile_function = None  # nobody compiles now
 model = llamapy.load(sys.argv[1], device="cpu")
-print(*model.generate([1, 2, 3], max_tokens=4).tokens)
+print(*model.generate([1, 2, 3], max_tokens=4, temperature=0).tokens)
 """
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from llamapy import gguf
 from llamapy.engine.imatrix import Entry, Imatrix
+from llamapy.engine.model import Model
 from llamapy.gguf import ValueType, typed
+from llamapy.testing.model import invented
+from llamapy.testing.tiny import MERGES, vocabulary
 
 LAYERS, EXPERTS = 4, 3
 MATRICES = {
@@ -104,3 +109,41 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def imatrix() -> Imatrix:
     return tiny_imatrix()
+
+
+# ---- a tiny model that reads and writes text: bytes, a few merges, marks of a conversation
+
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def tokenizer_metadata() -> dict[str, Any]:
+    """A vocabulary as files have it."""
+    tokens, kinds = vocabulary()
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.tokens": [*tokens, "<|im_start|>", "<|im_end|>"],
+        "tokenizer.ggml.token_type": [*kinds, 3, 3],
+        "tokenizer.ggml.merges": list(MERGES),
+        "tokenizer.ggml.bos_token_id": len(tokens) - 1,
+        "tokenizer.ggml.eos_token_id": len(tokens) - 1,
+        "tokenizer.ggml.add_bos_token": True,
+    }
+
+
+@pytest.fixture(scope="session")
+def speaking() -> Callable[..., Model]:
+    """Makes invented models with a tokenizer and a chat template; what they say is nonsense."""
+
+    def make(architecture: str = "llama", template: str = TEMPLATE, **options: Any) -> Model:
+        text = tokenizer_metadata()
+        sizes = {"context_length": 512, "block_count": 2, **options.pop("sizes", {})}
+        n_vocab = len(text["tokenizer.ggml.tokens"])
+        model = invented(architecture, sizes, n_vocab=n_vocab, **options)
+        model.metadata = {**model.metadata, **text, "tokenizer.chat_template": template}
+        return model
+
+    return make

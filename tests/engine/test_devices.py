@@ -8,14 +8,23 @@ import sys
 
 import pytest
 
-from llamapy import DeviceUnavailable, backends
+from llamapy import DeviceUnavailable, UnsupportedError, backends
 from llamapy.backends import cpu
+from llamapy.backends.gpu import opencl
+
+
+@pytest.fixture(autouse=True)
+def no_graphics(monkeypatch):
+    """Whatever this machine has."""
+    found = dict.fromkeys(backends.GRAPHICS, "this is a test")
+    monkeypatch.setattr(backends, "_graphics_problems", found)
 
 
 def test_auto_is_the_cpu_and_says_so(caplog):
     with caplog.at_level(logging.INFO, "llamapy"):
         assert backends.get("auto").name == "cpu"
-    assert caplog.messages == ["device cpu, the fastest of cpu, numpy: it can be used here"]
+    (message,) = caplog.messages
+    assert message.startswith("device auto is cpu (not cuda: this is a test; not rocm: ")
 
 
 def test_auto_never_falls_back_in_silence(caplog, monkeypatch):
@@ -24,6 +33,44 @@ def test_auto_never_falls_back_in_silence(caplog, monkeypatch):
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.message == "device numpy, for cpu cannot be used: this is a test"
+
+
+@pytest.mark.parametrize("name", backends.GRAPHICS)
+def test_auto_prefers_graphics(name, monkeypatch):
+    monkeypatch.setitem(backends._graphics_problems, name, "")
+    assert backends._automatic() == name
+
+
+def test_auto_takes_no_processor_for_a_graphics_processor():
+    """PoCL offers one. What is asked for by name is given."""
+    if problem := opencl.problem():
+        pytest.skip(problem)
+    if opencl.devices()[0].type & opencl.module().device_type.GPU:
+        assert not opencl.problem_of_auto()
+    else:
+        assert "is no graphics processor" in opencl.problem_of_auto()
+    assert backends.get("opencl:0").name == "opencl"
+
+
+@pytest.mark.parametrize("device", ["cpu:1", "cuda:x", "cuda:", "cuda:-1", "gpu"])
+def test_devices_that_cannot_be(device):
+    with pytest.raises(UnsupportedError, match="there is no device"):
+        backends.get(device)
+
+
+@pytest.mark.parametrize(
+    ("device", "options", "match"),
+    [
+        ("numpy", {"split": (1, 2)}, "there is one device"),
+        ("numpy,numpy", {"split": (1,)}, "2 devices share"),
+        ("numpy,numpy", {"split": (0, 0)}, "2 devices share"),
+        ("numpy,numpy", {"n_gpu_layers": 1}, "name those for graphics"),
+        ([], {}, "no device was named"),
+    ],
+)
+def test_several_that_cannot_be(device, options, match):
+    with pytest.raises(UnsupportedError, match=match):
+        backends.get(device, **options)
 
 
 def test_a_device_that_was_asked_for_is_no_other(monkeypatch):

@@ -140,11 +140,11 @@ class TestExperts:
         assert np.isfinite(found.weights).all()
 
     def test_as_hooks_while_it_generates(self, mixture):
-        plain = mixture.generate(TOKENS, max_tokens=5, stop=()).tokens
-        mixture.hooks["blk.*.ffn_moe_topk"] = force_experts(0, 1)
+        plain = mixture.generate(TOKENS, max_tokens=5, temperature=0).tokens
+        mixture.hooks["blk.[01].ffn_moe_topk"] = force_experts(0, 1)
         mixture.hooks["blk.2.ffn_moe_probs"] = ban_experts(0)
         try:
-            changed = mixture.generate(TOKENS, max_tokens=5, stop=()).tokens
+            changed = mixture.generate(TOKENS, max_tokens=5, temperature=0).tokens
         finally:
             mixture.hooks.clear()
         assert len(changed) == 5

@@ -212,5 +212,3 @@ def test_files_that_are_no_models(tmp_path, fixture):
     with pytest.raises(UnsupportedError, match="no architecture 'nothing'"):
         load(path, device="numpy")
     path.unlink()  # the file was closed
-    with pytest.raises(UnsupportedError, match="pass the path"):
-        load()

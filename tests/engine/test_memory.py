@@ -94,7 +94,7 @@ def test_a_cache_is_as_large_as_planned(architecture, kv_type):
 
 
 def test_too_long_a_context_is_refused_before_anything_is_allocated(path, monkeypatch):
-    monkeypatch.setattr("llamapy.engine.load.available_bytes", lambda: 32 << 20)
+    monkeypatch.setattr("llamapy.engine.available.available_bytes", lambda: 32 << 20)
     tracemalloc.start()
     try:
         with pytest.raises(MemoryPlanError) as refused:
@@ -115,7 +115,7 @@ def test_too_long_a_context_is_refused_before_anything_is_allocated(path, monkey
 
 
 def test_no_context_fits(path, monkeypatch):
-    monkeypatch.setattr("llamapy.engine.load.available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("llamapy.engine.available.available_bytes", lambda: 1 << 20)
     with pytest.raises(MemoryPlanError, match="no context fits, so free memory"):
         load(path, device="numpy")
 
@@ -123,8 +123,7 @@ def test_no_context_fits(path, monkeypatch):
 def test_a_long_context_that_nobody_asked_for_is_no_reason(tmp_path, monkeypatch):
     """The model was trained with a million tokens; for 512 there is room."""
     path = tiny_model(tmp_path / "long.gguf", context=1 << 20)
-    monkeypatch.setattr("llamapy.engine.load.available_bytes", lambda: 64 << 20)
-    monkeypatch.setattr("llamapy.engine.memory.available_bytes", lambda: 64 << 20)
+    monkeypatch.setattr("llamapy.engine.available.available_bytes", lambda: 64 << 20)
     with load(path, device="numpy") as model:
         assert model.n_ctx == 1 << 20
         with pytest.raises(MemoryPlanError, match=r"a cache for 1048576 tokens .* is n_ctx=\d+"):
@@ -133,7 +132,7 @@ def test_a_long_context_that_nobody_asked_for_is_no_reason(tmp_path, monkeypatch
 
 
 def test_what_the_system_does_not_say_refuses_nothing(path, monkeypatch):
-    monkeypatch.setattr("llamapy.engine.load.available_bytes", lambda: None)
+    monkeypatch.setattr("llamapy.engine.available.available_bytes", lambda: None)
     plan = plan_memory(path, "numpy", n_ctx=10**6)
     assert plan.missing == 0
     assert "free: unknown" in str(plan)

@@ -45,7 +45,7 @@ def test_nothing_reads_memory_after_its_release(architecture):
     cache = cache_for(model, TOKENS[:4])
     want = results(model, TOKENS[:4])
     step = cache.begin(Batch.of(TOKENS[:4], logits="all"))
-    plan = record(model.decoder, step, arena=PoisonedArena(model.backend))
+    plan = record(model.decoder, step, arena=PoisonedArena())
     for _ in range(2):
         np.testing.assert_allclose(plan.output.numpy(), want, rtol=1e-4, atol=1e-5)
         plan.replay()

@@ -11,7 +11,7 @@ import pytest
 from llamapy import backends
 from llamapy.cache import Batch
 from llamapy.engine.load import build
-from llamapy.errors import ShapeError, UnsupportedError
+from llamapy.errors import UnsupportedError
 from llamapy.testing.model import Fixture, fill, invented, nmse
 
 from .conftest import FOLDER
@@ -87,8 +87,7 @@ def test_the_file_says_how_to_pool():
 
 def test_what_cannot_be_embedded_is_refused():
     model = invented("bert")
-    with pytest.raises(ShapeError, match=r"2 sequences were given.*pooling='mean'"):
-        model.embed([TOKENS, TOKENS], "none")
+    assert [rows.shape for rows in model.embed([TOKENS, TOKENS[:4]], "none")] == [(13, 32), (4, 32)]
     with pytest.raises(UnsupportedError, match="pooling is 'max': choose one of none, mean"):
         model.embed(TOKENS, "max")
     with pytest.raises(UnsupportedError, match="needs a classifier, and this Bert has none"):
@@ -153,7 +152,7 @@ def test_a_decoder_goes_on_from_what_was_encoded():
     tokens = [2]
     for _ in range(6):
         tokens.append(int(model.run(cache, Batch.of(tokens[-1:]))[-1].argmax()))
-    assert model.generate(TOKENS, max_tokens=6).tokens == tokens[1:]
+    assert model.generate(TOKENS, max_tokens=6, temperature=0).tokens == tokens[1:]
     other = model.forward(tokens, encoder_tokens=TOKENS[::-1]).logits
     assert np.abs(other - model.forward(tokens, encoder_tokens=TOKENS).logits).max() > 1e-3
 

@@ -93,6 +93,6 @@ def test_load_takes_them_all(device, tmp_path):
             cache = model.cache(64)
             got = model.run(cache, Batch.of(fixture.tokens, logits="all"))
             assert cache.states[0].k.dtype is get(kind)
-            assert len(model.generate(fixture.tokens, max_tokens=2, stop=()).tokens) == 2
+            assert len(model.generate(fixture.tokens, max_tokens=2).tokens) == 2
         want = got if want is None else want
         assert nmse(got, want) <= ROUNDED

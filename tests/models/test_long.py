@@ -86,13 +86,16 @@ def test_weights_in_blocks(name, tmp_path):
 
 @pytest.mark.parametrize("name", slow_but({"q4_k"}, WEIGHTS))
 def test_weights_in_blocks_on_the_cpu(name, tmp_path, cpu):
-    """With 8 bits, it is no further from the exact result than llama.cpp is."""
+    """With 8 bits, it is no further from the exact result than llama.cpp is.
+
+    Both round alike where blocks have 256 weights: then only the order of sums differs.
+    """
     case = WEIGHTS[name]
     path = tmp_path / "model.gguf"
     write(path, case)
     assert nmse(logits_of_file(path, case, cpu), case["exact"]) <= LIMIT
     got = logits_of_file(path, case, backends.get("cpu", threads=2))
-    assert 0 < nmse(got, case["exact"]) <= nmse(case["rounded"], case["exact"])
+    assert 0 < nmse(got, case["exact"]) <= 1.001 * nmse(case["rounded"], case["exact"])
 
 
 # ---- caches

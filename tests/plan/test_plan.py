@@ -94,12 +94,12 @@ class TestPoison:
     def test_memory_read_after_its_release_shows(self):
         x = tensor([1, 2])
         assert record(self.leak, x).output.numpy().tolist() == [6, 12]  # by luck
-        plan = record(self.leak, x, arena=PoisonedArena(NUMPY))
+        plan = record(self.leak, x, arena=PoisonedArena())
         assert np.isnan(plan.output.numpy()).all()
         assert np.isnan(plan.replay().numpy()).all()
 
     def test_what_is_right_stays_right(self):
-        plan = record(chain, tensor([1.0]), arena=PoisonedArena(NUMPY))
+        plan = record(chain, tensor([1.0]), arena=PoisonedArena())
         assert plan.output.numpy().tolist() == [64]
         assert plan.replay().numpy().tolist() == [64]
         assert len(plan) == 6
@@ -110,7 +110,7 @@ class TestPoison:
             return ops.expert_weights(p, ids)
 
         p = tensor([[0.1, 0.2, 0.7]])
-        plan = record(route, p, arena=PoisonedArena(NUMPY))
+        plan = record(route, p, arena=PoisonedArena())
         np.testing.assert_allclose(plan.replay().numpy(), [[0.7, 0.2]])
 
 
@@ -201,10 +201,27 @@ class TestRules:
             record(reads, tensor([1.0]))
         assert reads(tensor([1.0])).numpy().tolist() == [2]  # eagerly it may
 
-    def test_a_plan_has_one_backend(self):
+    def test_a_plan_of_several_backends_is_in_segments(self):
+        first, second = NumPy(), NumPy()
+        x = Tensor.of([1.0], first)
+        plan = record(lambda: ops.tanh(ops.move(ops.tanh(ops.tanh(x)), second)))
+        segments = list(plan.segments())
+        assert [s.backend for s in segments] == [first, second]
+        assert [[launch.op for launch in s.launches] for s in segments] == [
+            ["tanh", "tanh"],
+            ["move", "tanh"],
+        ]
+        want = plan.output.numpy().copy()
+        plan.output.numpy()[:] = 0
+        for segment in segments:
+            segment.replay()
+        assert plan.output.numpy() == want == np.tanh(np.tanh(np.tanh(np.float32(1))))
+
+    def test_an_operation_has_one_backend(self):
         a, b = tensor([1.0]), Tensor.of([1.0], NumPy())
-        with pytest.raises(UnsupportedError, match="record one plan for each backend"):
-            record(lambda: (ops.tanh(a), ops.tanh(b)))
+        with pytest.raises(UnsupportedError, match="move one of them"):
+            ops.add(a, b)
+        assert ops.add(a, ops.move(b, a.backend)).numpy() == 2
 
     def test_plans_do_not_nest(self):
         with pytest.raises(UnsupportedError, match="being recorded already"):
