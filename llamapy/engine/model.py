@@ -273,9 +273,10 @@ class Model(Generating, Measuring):
         return self._plan(cache, cache.begin(batch))
 
     def _compute(self, cache: Cache, step: Step) -> Tensor | None:
-        if step.n_tokens > PADDED:
+        if PADDED < step.n_tokens < cache.n_batch:
+            # of large batches only whole ones are met again; others share the memory of plans
             with self.looking():
-                return self.decoder(step)
+                return record(self.decoder, step, arena=cache.arena).output
         if (plan := step.plans.get(self._plan_key())) is None:
             return self._plan(cache, step).output
         plan.run()
