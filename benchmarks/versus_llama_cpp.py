@@ -2,16 +2,22 @@
 
 usage: python -m benchmarks.versus_llama_cpp --vocab VOCAB.gguf [--small] [--types Q4_0,Q8_0]
            [--tests prompt,generate,...] [--rounds 3] [--threads N] [--folder FOLDER]
-           [--json FILE] [--png FILE] [--write]
+           [--json FILE] [--write]
+       python -m benchmarks.versus_llama_cpp --json FILE [--write]
 
 A synthetic llama of 1B (`--small`: 150M) is quantized to each type. Both engines load it, each in a
 process of its own, which is stopped while the other one runs; they take turns, and each pair of
 figures gives a ratio, of which the median counts. Before each pair the limits of the machine are
 measured: how fast memory is read, and the peak of the instruction for dot products of bytes.
 
-A test is `prompt` (512 tokens) or `generate` (64 tokens, one at a time), then the depth and the
-number of sequences if they are not 0 and 1: `prompt@4096`, `generate@4096x8`. GB/s are of the
-file's bytes that a token needs, and of the memory of earlier tokens; GMAC/s of the weights alone.
+A test is `prompt` (512 tokens) or `generate` (64 tokens, one at a time; of several sequences 16 of
+each), then the depth and the number of sequences if they are not 0 and 1: `prompt@4096`,
+`generate@4096x8`. GB/s are of the file's bytes that a token needs, and of the memory of earlier
+tokens; GMAC/s of the weights alone.
+
+The figures are kept in the JSON file, where those of other types and tests stay: what takes long
+can be measured in pieces. Without a vocabulary nothing is measured, and what the file has is shown;
+`--write` puts it into the documentation, as a table and a picture.
 """
 
 from __future__ import annotations
@@ -43,7 +49,9 @@ TYPES += ["IQ4_XS", "IQ4_NL", "TQ2_0", "Q5_0", "BF16", "F16"]
 DEEP = ("Q4_0", "Q4_K_M", "Q8_0")
 TESTS = ["prompt", "generate", "generatex8", "prompt@4096", "generate@4096", "generate@4096x8"]
 SIMPLE = ("prompt", "generate")
-PROMPT, GENERATED = 512, 64
+PROMPT, GENERATED, GENERATED_OF_EACH = 512, 64, 16
+SMALL = " 150M"  # behind a type's name
+Results = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -65,11 +73,13 @@ class Test:
     @property
     def tokens(self) -> int:
         """Tokens computed in all."""
-        return PROMPT if self.kind == "prompt" else GENERATED * self.sequences
+        return PROMPT if self.kind == "prompt" else self.steps * self.sequences
 
     @property
     def steps(self) -> int:
-        return 1 if self.kind == "prompt" else GENERATED
+        if self.kind == "prompt":
+            return 1
+        return GENERATED if self.sequences == 1 else GENERATED_OF_EACH
 
     def request(self) -> dict[str, int]:
         prompts = self.kind == "prompt"
@@ -77,7 +87,7 @@ class Test:
             "sequences": self.sequences,
             "depth": self.depth,
             "prompt": PROMPT if prompts else 0,
-            "generated": 0 if prompts else GENERATED,
+            "generated": 0 if prompts else self.steps,
         }
 
 
@@ -201,16 +211,49 @@ def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(statistics.fmean(math.log(value) for value in values))
 
 
-def means(results: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[float, float, int]]:
+def merged(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of a type: what was measured anew replaces what there was, in the usual order."""
+    found = {result["test"]: result for result in (*old, *new)}
+    return sorted(found.values(), key=lambda result: _rank(TESTS, result["test"]))
+
+
+def in_order(results: Results) -> Results:
+    """The usual order of types, the small models behind the large ones."""
+    names = [*TYPES, *(name + SMALL for name in TYPES)]
+    return {name: results[name] for name in sorted(results, key=lambda name: _rank(names, name))}
+
+
+def _rank(names: list[str], name: str) -> int:
+    return names.index(name) if name in names else len(names)
+
+
+def _test_of(name: str, result: dict[str, Any]) -> str:
+    """The test's name, those of small models apart."""
+    return str(result["test"]) + (SMALL if name.endswith(SMALL) else "")
+
+
+def means(results: Results) -> dict[str, tuple[float, float, int]]:
     """For each test the geometric mean of the ratios, the lowest, and of how many types."""
     ratios: dict[str, list[float]] = {}
-    for of_type in results.values():
+    for name, of_type in results.items():
         for result in of_type:
-            ratios.setdefault(result["test"], []).append(result["ratio"])
+            ratios.setdefault(_test_of(name, result), []).append(result["ratio"])
     return {test: (geometric_mean(all_), min(all_), len(all_)) for test, all_ in ratios.items()}
 
 
-def table(results: dict[str, list[dict[str, Any]]]) -> str:
+def gains_of_eight(results: Results) -> dict[str, float]:
+    """How many times the tokens/s of one sequence eight together have here, by type and depth."""
+    gains = {}
+    for name, of_type in results.items():
+        speed = {result["test"]: result["llamapy"]["tokens/s"] for result in of_type}
+        for test, value in speed.items():
+            one = test.removesuffix("x8")
+            if one != test and one in speed:
+                gains[f"{name} {one.removeprefix('generate')}".strip()] = value / speed[one]
+    return gains
+
+
+def table(results: Results) -> str:
     """The page's table."""
     lines = [
         "| type | test | llamapy tokens/s | llama.cpp tokens/s | ratio "
@@ -232,10 +275,13 @@ def table(results: dict[str, list[dict[str, Any]]]) -> str:
     ]
     for test, (mean, least, count) in means(results).items():
         lines.append(f"| {test} | {mean:.2f} | {least:.2f} | {count} |")
+    gains = [f"{name} {gain:.2f}" for name, gain in gains_of_eight(results).items()]
+    if gains:
+        lines += ["", f"Eight sequences together, over one of llamapy: {', '.join(gains)}."]
     return "\n".join(lines)
 
 
-def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
+def draw(results: Results, path: Path) -> None:
     """The ratios as bars: one panel for each test."""
     import matplotlib
 
@@ -246,62 +292,76 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
     figure, axes = plt.subplots(
         len(tests), 1, figsize=(8, 1.9 * len(tests)), squeeze=False, layout="constrained"
     )
+    most = max(count for _, _, count in means(results).values())
     for axis, test in zip(axes[:, 0], tests, strict=True):
         ratios = {
-            name: result["ratio"]
+            name.removesuffix(SMALL): result["ratio"]
             for name, of_type in results.items()
             for result in of_type
-            if result["test"] == test
+            if _test_of(name, result) == test
         }
         bars = axis.bar(list(ratios), list(ratios.values()), color="#3b6ea5", width=0.6)
         axis.bar_label(bars, fmt="%.2f", fontsize=8)
         axis.axhline(1, color="#a53b3b", linewidth=1)
         axis.set_title(f"{test}: tokens/s, llamapy over llama.cpp", fontsize=9, loc="left")
         axis.margins(y=0.2)
-        axis.set_xlim(-0.6, len(results) - 0.4)
+        axis.set_xlim(-0.6, most - 0.4)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--vocab", type=Path, required=True, help="a GGUF with a vocabulary")
-    parser.add_argument("--small", action="store_true", help="150M weights instead of 1B")
-    parser.add_argument("--types", default=",".join(TYPES))
-    parser.add_argument("--tests", help=f"default: {','.join(TESTS)}; for most types the first two")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=default_threads())
-    parser.add_argument("--folder", type=Path, help="keep the models here, and find them again")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--png", type=Path)
-    parser.add_argument("--write", action="store_true", help="put the table into the docs")
-    options = parser.parse_args()
+def measure_types(options: argparse.Namespace, results: Results) -> None:
+    """Measure the types that are asked for, and keep the results as they come."""
     size, clock = "150m" if options.small else "1b", matmul.Clock(False, 0.15)
-    results: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         source = folder / f"llama-{size}-f16.gguf"
         if not source.exists():
             synthetic.make(source, options.vocab, size)
         for name in options.types.split(","):
-            deep = options.tests or name in DEEP
             tests = [Test.parse(each) for each in (options.tests or ",".join(TESTS)).split(",")]
+            if not options.tests and name not in DEEP:
+                tests = [test for test in tests if test.name in SIMPLE]
             model = source if name == "F16" else folder / f"llama-{size}-{name}.gguf"
             if not model.exists():
                 quantize(source, model, name)
-            chosen = [test for test in tests if deep or test.name in SIMPLE]
-            results[name] = measure(model, chosen, options.rounds, options.threads, clock)
+            found = measure(model, tests, options.rounds, options.threads, clock)
+            key = name + SMALL * options.small
+            results[key] = merged(results.get(key, []), found)
             if not options.folder and model != source:
                 model.unlink()
             if options.json:
-                options.json.write_text(json.dumps(results, indent=1))
+                options.json.write_text(json.dumps(in_order(results), indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--vocab", type=Path, help="a GGUF with a vocabulary")
+    parser.add_argument("--small", action="store_true", help="150M weights instead of 1B")
+    parser.add_argument("--types", default=",".join(TYPES))
+    parser.add_argument("--tests", help=f"default: {','.join(TESTS)}; for most types the first two")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=default_threads())
+    parser.add_argument("--folder", type=Path, help="keep the models here, and find them again")
+    parser.add_argument("--json", type=Path, help="keep the figures here, beside those of before")
+    parser.add_argument("--write", action="store_true", help="put them into the documentation")
+    options = parser.parse_args()
+    if not (options.vocab or options.json):
+        parser.error("give --vocab to measure, or --json with figures to show")
+    results: Results = {}
+    if options.json and options.json.exists():
+        results = json.loads(options.json.read_text())
+    if options.vocab:
+        measure_types(options, results)
+    results = in_order(results)
     for test, (mean, least, count) in means(results).items():
         print(f"{test}: geometric mean {mean:.2f}, lowest {least:.2f}, of {count} types")
-    if options.png:
-        draw(results, options.png)
     if options.write:
         pages.put(pages.ROOT / "docs" / "performance.md", "versus_llama_cpp", table(results))
+        draw(results, pages.ROOT / "docs" / "performance.png")
+    elif not options.vocab:
+        print(table(results))
 
 
 if __name__ == "__main__":

@@ -157,7 +157,6 @@ def test_three_turns_hold_together(model):
     messages = [{"role": "user", "content": "Tell me a story about a fox called Mira."}]
     story = greedy(model, messages, max_tokens=400)
     assert story.finish_reason == "stop"
-    assert "fox" in story.text
     assert story.text.count("Mira") >= 4
 
     messages.append({"role": "assistant", "content": story.text})
@@ -165,7 +164,7 @@ def test_three_turns_hold_together(model):
     answer = greedy(model, messages, max_tokens=60)
     assert answer.finish_reason == "stop"
     assert "Mira" in answer.text
-    assert "fox" in answer.text
+    assert len(answer.text.split()) <= 12
 
     messages.append({"role": "assistant", "content": answer.text})
     messages.append({"role": "user", "content": "Now a shorter one, please."})
@@ -174,10 +173,12 @@ def test_three_turns_hold_together(model):
     assert 20 <= len(shorter.text.split()) < len(story.text.split())
 
 
-@pytest.mark.parametrize("kind", ["bear", "robot", "penguin"])
-def test_a_story_is_about_what_was_asked(model, kind):
-    told = greedy(model, f"Tell me a story about a {kind}.", max_tokens=60)
-    assert kind in told.text
+@pytest.mark.parametrize("name", ["Otto", "Luna", "Finn"])
+def test_a_story_is_about_who_was_asked_for(model, name):
+    told = greedy(model, f"Tell me a story about a bear called {name}.", max_tokens=400)
+    assert told.finish_reason == "stop"
+    assert hero(told.text) == name
+    assert told.text.count(name) >= 4
 
 
 def test_it_says_hello(model):

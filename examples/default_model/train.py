@@ -30,7 +30,7 @@ TOKENS_PER_STEP = 4096
 # until which part of the training rows have how many tokens, in turn. Short ones are cheap, and
 # enough for words and sentences; what holds a conversation together needs long ones; and with many
 # beginnings, stories learn to be about what was asked for.
-ROWS = ((0.45, (256,)), (0.83, (512,)), (1.0, (128, 128, 512, 128, 128, 1024)))
+ROWS = ((0.4, (256,)), (1.0, (128, 128, 512, 128, 128, 1024)))
 MATRIX_RATE, OTHER_RATE = 0.02, 0.003
 WARM_UP, COOL_DOWN = 0.01, 0.4  # parts of the training
 

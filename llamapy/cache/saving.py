@@ -97,9 +97,10 @@ def _saved(cache: Cache, sequence: int) -> tuple[int, Callable[[Any], None]]:
 
 def load(cache: Cache, source: str | os.PathLike[str] | bytes, sequence: int) -> None:
     """Remember what was saved, in a file or as bytes; nothing changes if it is refused."""
-    is_file = not isinstance(source, bytes)
-    data = memoryview(Path(source).read_bytes() if is_file else source)
-    name = os.fspath(source) if is_file else "these bytes"
+    if isinstance(source, bytes):
+        name, data = "these bytes", memoryview(source)
+    else:
+        name, data = os.fspath(source), memoryview(Path(source).read_bytes())
     header, payload = _checked(name, data, _expected(cache))
     held = cache.held()
     _check_lengths(cache, name, header, len(payload))

@@ -66,7 +66,7 @@ def of_formats(names):
 
     tile = targets.current().most_tokens
     products = [matmul.matmul(BLOCK_LAYOUTS[name], tile, streamed=False) for name in names]
-    return [quantize_activations.quantizer(tile), *products]
+    return [*(quantize_activations.quantizer(tile, group) for group in (32, 256)), *products]
 
 
 def of_weights(names):

@@ -1,6 +1,7 @@
 """Products against the definition on decoded weights: off by the rounding of activations alone.
 
-An activation is rounded to a multiple of d = max / 127 of its 32 columns, so by d / 2 at most:
+An activation is rounded to a multiple of d = max / 127 of its 32 columns, or 256, so by d / 2 at
+most:
 |out - exact| <= sum over blocks of d / 2 * sum of |w|, and a little for float32 arithmetic.
 """
 
@@ -34,10 +35,10 @@ def norms(x, decoded):
     return np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(decoded, axis=1)
 
 
-def rounding_bound(x, decoded):
-    """What rounding activations to bytes can change."""
-    steps = np.abs(x).reshape(len(x), -1, 32).max(-1) / 127  # tokens, blocks
-    sizes = np.abs(decoded).reshape(len(decoded), -1, 32).sum(-1)  # rows, blocks
+def rounding_bound(x, decoded, group):
+    """What rounding activations to bytes can change, each group of columns with its own scale."""
+    steps = np.abs(x).reshape(len(x), -1, group).max(-1) / 127  # tokens, blocks
+    sizes = np.abs(decoded).reshape(len(decoded), -1, group).sum(-1)  # rows, blocks
     return steps.astype(np.float64) / 2 @ sizes.T.astype(np.float64)
 
 
@@ -48,7 +49,7 @@ def check(given, tokens, precision=None):
     wrong = np.abs(out - exact(x, given.decoded))
     allowed = ROUNDING * norms(x, given.decoded)
     if isinstance(ready, eager.Bytes):
-        allowed += rounding_bound(x, given.decoded) * (1 + 1e-4)
+        allowed += rounding_bound(x, given.decoded, ready.group) * (1 + 1e-4)
     elif isinstance(ready, eager.Halves):
         allowed += BF16_ROUNDING * np.abs(x) @ np.abs(given.decoded).T
     assert (wrong <= allowed + 1e-30).all(), float((wrong / (allowed + 1e-30)).max())
@@ -130,12 +131,24 @@ def test_threads_do_not_matter(weights):
 
 
 @pytest.mark.parametrize("tokens", [1, 3, 9])
-def test_activations_are_those_of_the_definition(tokens):
-    x = activations(tokens, 1056)
-    x[0, 32:64] = 0
-    x[-1, 64:96] = 1e-42
-    ready = eager.prepare(LAYOUTS["Q4_0"], x)
-    assert np.array_equal(ready.data, quantize(x, tile_size(tokens)))
+@pytest.mark.parametrize(("name", "columns"), [("Q4_0", 1056), ("Q4_K", 1280)])
+def test_activations_are_those_of_the_definition(tokens, name, columns):
+    layout, x = LAYOUTS[name], activations(tokens, columns)
+    x[0, 256:512] = 0
+    x[-1, 512:768] = 1e-42
+    ready = eager.prepare(layout, x)
+    assert np.array_equal(ready.data, quantize(x, tile_size(tokens), layout.group()))
+
+
+def test_blocks_of_256_share_a_scale():
+    """As llama.cpp's do: the scale is that of the largest magnitude of all of them."""
+    x = np.zeros((1, 512), np.float32)
+    x[0, [3, 255, 256]] = 254.0, 2.0, 2.0
+    small, large = (eager.prepare(LAYOUTS[name], x).data for name in ("Q8_0", "Q6_K"))
+    assert small[:32].view(np.int8)[3] == 127
+    assert small[7 * 52 : 7 * 52 + 32].view(np.int8)[31] == 127
+    assert large[:256].view(np.int8)[[3, 255]].tolist() == [127, 1]
+    assert large[308 : 308 + 256].view(np.int8)[0] == 127
 
 
 def test_nan_is_seen(weights):

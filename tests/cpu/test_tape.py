@@ -249,7 +249,7 @@ def forward(backend):
 def test_a_compiled_plan_gives_the_same_bits(precision, poisoned):
     backend = backends.get("cpu", threads=2, precision=precision)
     x, run = forward(backend)
-    plan = record(run, arena=PoisonedArena(backend) if poisoned else None)
+    plan = record(run, arena=PoisonedArena() if poisoned else None)
     compiled = backend.compile(plan)
     for seed in range(3):
         backend.write(x.buffer, np.random.default_rng(seed).standard_normal((3, 64), np.float32))

@@ -164,7 +164,7 @@ def _block_scorer(keys: str, tile: int, streamed: bool) -> Any:
             for line in range(0, d // block_columns * block_size, 64):
                 fetch(ahead + line)
             ahead += d // block_columns * block_size
-            put(scores + 64 * k, 4 * KEYS, multiply(keys, queries, d // block_columns))
+            put(scores + 64 * k, 4 * KEYS, multiply(keys, queries, d))
             keys += half
 
     return score

@@ -144,6 +144,21 @@ def _dot4_words(builder, total, weights, activations):
     return total
 
 
+def dot2(builder, total, x, y):
+    """total[i] += the sum of two products of int16, two of which are a word of x and of y."""
+    target = targets.current()
+    if target.has_vnni:
+        return call(builder, "llvm.x86.avx512.vpdpwssd.512", total.type, total, x, y)
+    words = vector(I16, 32)
+    x, y = builder.bitcast(x, words), builder.bitcast(y, words)
+    if target.has_zmm:
+        return builder.add(total, call(builder, "llvm.x86.avx512.pmaddw.d.512", total.type, x, y))
+    if target.is_x86 and target.has("avx2"):
+        parts = in_parts(builder, "llvm.x86.avx2.pmadd.wd", vector(I32, 8), 2, x, y)
+        return builder.add(total, parts)
+    return builder.add(total, _dot2(builder, x, y))
+
+
 def _dot2(builder, x, y):
     """The sums of two neighbouring products of int16."""
     if targets.current().is_x86:

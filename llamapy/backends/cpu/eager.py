@@ -16,7 +16,7 @@ from ... import threads as pool
 from . import targets
 from .floats import BF16, FloatLayout, paired_matmul, plain_matmul, round_to_bf16
 from .kernel import Call
-from .layouts import ROWS
+from .layouts import ROWS, UNIT, LargeLayout
 from .matmul import float_matmul, matmul
 from .packing import AnyLayout
 from .quantize_activations import pieces, quantized_bytes, quantizer, tile_size
@@ -38,6 +38,14 @@ class Activations:
 class Bytes(Activations):
     """Whole numbers of a byte and a scale for every 32 columns."""
 
+    group = UNIT
+
+
+class LargeBytes(Bytes):
+    """The same with a scale for every 256 columns."""
+
+    group = LargeLayout.columns
+
 
 class Halves(Activations):
     """BF16, each row filled up to an even count."""
@@ -52,7 +60,7 @@ def form(layout: AnyLayout, precision: str | None = None) -> type[Activations]:
     if precision == "float32":
         return Floats
     if not issubclass(layout, FloatLayout):
-        return Bytes
+        return LargeBytes if issubclass(layout, LargeLayout) else Bytes
     return Halves if layout is BF16 and targets.current().has_bf16_dot else Floats
 
 
@@ -67,9 +75,9 @@ def prepare(
     tokens, columns = x.shape
     tile, kind = tile_size(tokens), form(layout, precision)
     data: NDArray[Any] = x
-    if kind is Bytes:
-        data = np.empty(quantized_bytes(tokens, columns, tile), np.uint8)
-        call = quantizer(tile).bind(data, x, x.strides[0], tokens, columns // 32)
+    if issubclass(kind, Bytes):
+        data = np.empty(quantized_bytes(tokens, columns, tile, kind.group), np.uint8)
+        call = quantizer(tile, kind.group).bind(data, x, x.strides[0], tokens, columns)
         pool.run(call, pieces(tokens, columns, tile), grain=4, threads=threads)
     elif kind is Halves:
         data = np.empty((tokens, columns + columns % 2), np.uint16)

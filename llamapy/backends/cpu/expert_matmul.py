@@ -20,7 +20,7 @@ from .kernel import Kernel, device, kernel, once
 from .layouts import ROWS, UNIT
 from .matmul import float_product, product
 from .packing import AnyLayout
-from .quantize_activations import unit_bytes
+from .quantize_activations import group_bytes, words_of
 from .simd import (
     copies,
     least,
@@ -41,8 +41,8 @@ def _product(layout: AnyLayout, precision: str | None, tile: int) -> Any:
     """multiply(weights, x, x_row, present, columns): the sums of 16 rows for a tile of tokens."""
     if issubclass(layout, FloatLayout):
         return float_rows(layout, tile, tile == 1)
-    block = layout.columns
     if precision == "float32":
+        block = layout.columns
         exact = float_product(layout, tile, tile == 1)
 
         @device
@@ -54,7 +54,7 @@ def _product(layout: AnyLayout, precision: str | None, tile: int) -> Any:
 
     @device
     def multiply(weights, x, x_row, present, columns):
-        return rounded(weights, x, columns // block)
+        return rounded(weights, x, columns)
 
     return multiply
 
@@ -148,14 +148,23 @@ def order_by_expert(order, ids, count, experts, first, last, thread):
         store_u32(at, place + 1)
 
 
-@once
-def tile_rows(tile: int) -> Kernel:
-    """put(tiles, order, ids, x, shared, experts, units), over places: rows of bytes into tiles."""
-    row_unit, size = unit_bytes(1), unit_bytes(tile)
+@device
+def _copy_words(there, step, here, count):
+    """Words side by side to places that are `step` words apart."""
+    for k in range(count):
+        store_u32(there + 4 * step * k, load_u32(here + 4 * k))
 
-    @kernel(f"tile_rows_{tile}")
-    def put(tiles, order, ids, x, shared, experts, units, first, last, thread):
-        rows = _rows(order, experts)
+
+@once
+def tile_rows(tile: int, group: int) -> Kernel:
+    """put(tiles, order, ids, x, shared, experts, columns), over places: rows into tiles."""
+    row_size, size = group_bytes(group, 1), group_bytes(group, tile)
+    units = group // UNIT
+    words = words_of(group)
+
+    @kernel(f"tile_rows_{tile}_{group}")
+    def put(tiles, order, ids, x, shared, experts, columns, first, last, thread):
+        rows, groups = _rows(order, experts), columns // group
         for place in range(first, last):
             row = load_i32(rows + 4 * place)
             expert = load_i32(ids + 4 * row)
@@ -163,14 +172,14 @@ def tile_rows(tile: int) -> Kernel:
                 start = _start(order, expert)
                 number, token = start // tile + expert + (place - start) // tile, (place - start)
                 token %= tile
-                at, here = tiles + number * units * size, x + row // shared * units * row_unit
-                for _ in range(units):
-                    store(at + UNIT * token, load_bytes32(here))
-                    fields, each = at + UNIT * tile + 4 * token, here + UNIT
-                    for field in range(5):
-                        store_u32(fields + 4 * tile * field, load_u32(each + 4 * field))
+                at, here = tiles + number * groups * size, x + row // shared * groups * row_size
+                for _ in range(groups):
+                    for unit in range(units):
+                        there = at + UNIT * (unit * tile + token)
+                        store(there, load_bytes32(here + UNIT * unit))
+                    _copy_words(at + group * tile + 4 * token, tile, here + group, words)
                     at += size
-                    here += row_unit
+                    here += row_size
 
     return put
 

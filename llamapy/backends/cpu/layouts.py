@@ -35,7 +35,7 @@ from numba.extending import intrinsic
 from . import dots
 from . import instructions as code
 from .kernel import device, once
-from .simd import bytes32, load_u16, store_u16
+from .simd import bytes32, load_u16, repeat_int, store_u16
 
 ROWS = 16
 UNIT = 32
@@ -98,6 +98,11 @@ class Layout:
         return d
 
     @classmethod
+    def group(cls) -> int:
+        """Columns of activations that share a scale."""
+        return UNIT
+
+    @classmethod
     def tables(cls) -> tuple[np.ndarray, np.ndarray]:
         """What packing and unpacking look up, for formats whose codes are indices into a grid."""
         return np.zeros(1, np.uint64), np.zeros(1, np.uint16)
@@ -143,6 +148,27 @@ class Layout:
     def largest(cls) -> int:
         """The largest number that a dot product meets."""
         return max(cls.table) if cls.table else (1 << cls.bits) - 1
+
+
+class LargeLayout(Layout):
+    """The layout of a format with blocks of 256, whose units are scaled by whole numbers:
+
+    w = d * number * (code - offset) - m * low, d and m being the block's; without a half of its own
+    m is d. Both are multiplied by `step`, a power of two.
+    """
+
+    columns = 256
+    step: ClassVar[float] = 1.0
+
+    low: Any = None  # low(at, part), as ints16
+
+    @device
+    def number(at, part):
+        return repeat_int(1)
+
+    @classmethod
+    def group(cls) -> int:
+        return cls.columns
 
 
 # ---- codes in their words

@@ -15,9 +15,11 @@ from numba.core import types
 
 from . import instructions as code
 from .kernel import Kernel, device, kernel, once
-from .layouts import ROWS, UNIT, Layout
-from .quantize_activations import unit_bytes
-from .simd import AHEAD, copies, load_halves16, repeat_float, stream_ahead, widen, word
+from .large_blocks import large_product
+from .layouts import ROWS, UNIT, LargeLayout, Layout
+from .quantize_activations import group_bytes, unit_bytes
+from .scales import block_parts
+from .simd import AHEAD, copies, repeat_float, stream_ahead, word
 from .tiles import tile_store, unit_product, unit_product_float
 
 # A processor fetches on its own what is read from end to end, and is faster at it than when it is
@@ -52,64 +54,23 @@ def fetcher(unit_size: int, tokens: int, streamed: bool) -> Any:
 
 
 @once
-def block_parts(layout: type[Layout]) -> tuple[Any, Any, Any]:
-    """head(at), scales(d, at), minimums(d, m, at): what the codes of a block are to be scaled with.
-
-    `head` gives the block's d and m, `scales` and `minimums` tuples with one register for each part
-    of the unit at `at`.
-    """
-    scale, minimum, heads = layout.scale, layout.minimum, len(layout.heads)
-
-    @device
-    def no_head(at):
-        return repeat_float(1.0), repeat_float(0.0)
-
-    @device
-    def one_head(at):
-        return widen(load_halves16(at)), repeat_float(0.0)
-
-    @device
-    def two_heads(at):
-        return widen(load_halves16(at)), widen(load_halves16(at + 2 * ROWS))
-
-    @device
-    def one_scale(d, at):
-        return (scale(d, at, 0),)
-
-    @device
-    def two_scales(d, at):
-        return scale(d, at, 0), scale(d, at, 1)
-
-    @device
-    def one_minimum(d, m, at):
-        return (minimum(d, m, at, 0),)
-
-    @device
-    def two_minimums(d, m, at):
-        return minimum(d, m, at, 0), minimum(d, m, at, 1)
-
-    head = (no_head, one_head, two_heads)[heads]
-    if layout.parts == 1:
-        return head, one_scale, one_minimum
-    return head, two_scales, two_minimums
-
-
-@once
 def product(layout: type[Layout], tokens: int, streamed: bool) -> Any:
-    """product(weights, x, blocks): the sums of 16 rows for each token of a tile of bytes.
+    """product(weights, x, columns): the sums of 16 rows for each token of a tile of bytes.
 
     `streamed` weights are fetched ahead of their use, and not kept: they are read once.
     """
+    fetch = fetcher(layout.unit_size(), tokens, streamed)
+    if issubclass(layout, LargeLayout):
+        return large_product(layout, tokens, fetch)
     head, scales, minimums = block_parts(layout)
     multiply = unit_product(layout, tokens)
     head_size, unit_size, codes_at = layout.head_size(), layout.unit_size(), layout.codes_at()
-    units, x_size = layout.units(), unit_bytes(tokens)
-    fetch = fetcher(unit_size, tokens, streamed)
+    units, x_size, block_columns = layout.units(), unit_bytes(tokens), layout.columns
 
     @device
-    def multiply_rows(weights, x, blocks):
+    def multiply_rows(weights, x, columns):
         sums = copies(repeat_float(0.0), tokens)
-        for _ in range(blocks):
+        for _ in range(columns // block_columns):
             d, m = head(weights)
             weights += head_size
             for _ in range(units):
@@ -154,16 +115,16 @@ def matmul(layout: type[Layout], tile: int, *, streamed: bool, adds: bool = Fals
     """The product with activations as bytes in tiles of so many tokens."""
     multiply, put = product(layout, tile, streamed), tile_store(tile, adds)
     block_columns, block_size = layout.columns, layout.block_size()
-    x_size = unit_bytes(tile)
+    x_columns, x_size = layout.group(), group_bytes(layout.group(), tile)
 
     @kernel(_name("matmul", layout, tile, streamed, adds))
     def matmul(out, out_row, weights, x, columns, rows, tokens, first, last, thread):
         blocks = columns // block_columns
         for token in range(0, tokens, tile):
             for group in range(first, last):
-                sums = multiply(weights + group * blocks * block_size, x, blocks)
+                sums = multiply(weights + group * blocks * block_size, x, columns)
                 put(out + 64 * group, out_row, sums, tokens - token, rows - ROWS * group)
-            x += columns // UNIT * x_size
+            x += columns // x_columns * x_size
             out += tile * out_row
 
     return matmul

@@ -21,10 +21,10 @@ from .expert_matmul import (
 )
 from .floats import FloatLayout, round_to_bf16
 from .formats import LAYOUTS
-from .layouts import ROWS, UNIT
+from .layouts import ROWS
 from .lookup import lookup as packed_lookup
 from .packing import AnyLayout
-from .quantize_activations import pieces, quantized_bytes, quantizer, tile_size, unit_bytes
+from .quantize_activations import pieces, quantized_bytes, quantizer, tile_size
 from .rows_matmul import plain_expert_matmul, plain_matmul
 from .tape import Tape, address_of
 
@@ -78,10 +78,10 @@ def activations(
     key = address_of(x), tokens, columns, kind, tile
     if key in tape.ready:
         return tape.ready[key]
-    if kind is eager.Bytes:
-        data = tape.lasting(quantized_bytes(tokens, columns, tile))
-        values = data, x, 4 * columns, tokens, columns // UNIT
-        tape.add(quantizer(tile), pieces(tokens, columns, tile), 4, *values)
+    if issubclass(kind, eager.Bytes):
+        data = tape.lasting(quantized_bytes(tokens, columns, tile, kind.group))
+        values = data, x, 4 * columns, tokens, columns
+        tape.add(quantizer(tile, kind.group), pieces(tokens, columns, tile), 4, *values)
     else:
         padded = columns + columns % 2
         data = tape.lasting(2 * tokens * padded)[: 2 * tokens * padded].view(np.uint16)
@@ -157,14 +157,22 @@ def _in_order(
         return tape.ready[key]
     count, columns = ids.size, ready.columns
     if isinstance(ready, eager.Bytes):
-        data = tape.lasting(quantized_bytes(tiled_rows(count, experts, tile), columns, tile))
-        values = order.data, ids, ready.data, shared, experts, columns // UNIT
-        tape.add(tile_rows(tile), count, 4, data, *values)
+        rows = tiled_rows(count, experts, tile)
+        data = tape.lasting(quantized_bytes(rows, columns, tile, ready.group))
+        values = order.data, ids, ready.data, shared, experts, columns
+        tape.add(tile_rows(tile, ready.group), count, 4, data, *values)
     else:
         data = tape.lasting(4 * count * columns)
         tape.add(rows_in_order, count, 4, data, order.data, x, shared, experts, columns)
     tape.ready[key] = type(ready)(data, count, columns, tile)
     return tape.ready[key]
+
+
+def _tile_bytes(x: eager.Activations, tile: int) -> int:
+    """Bytes of so many tokens side by side."""
+    if isinstance(x, eager.Bytes):
+        return quantized_bytes(tile, x.columns, tile, x.group)
+    return 4 * tile * x.columns
 
 
 def _expert_matmul(name: str) -> Callable[..., None]:
@@ -180,18 +188,15 @@ def _expert_matmul(name: str) -> Callable[..., None]:
         weights, groups = w.packed, -(-rows // ROWS)
         group_bytes = weights.size // max(1, experts * groups)
         grain = max(1, eager.BYTES_PER_PIECE // max(1, group_bytes))
-        in_bytes = isinstance(ready, eager.Bytes)
         if ids.size < ROWS_FOR_TILES * experts:
-            x_row = columns // UNIT * unit_bytes(1) if in_bytes else 4 * columns
+            x_row = _tile_bytes(ready, 1)
             values = ids, x_row, shared, ids.size, rows, columns, group_bytes
             kernel = expert_matmul(layout, how)
         else:
             order = _order(tape, ids, experts)
             ready = _in_order(tape, x, ready, ids, order, experts)
-            x_row = 0 if in_bytes else 4 * columns
-            tile_bytes = (
-                columns // UNIT * unit_bytes(ready.tile) if in_bytes else ready.tile * x_row
-            )
+            x_row = 0 if isinstance(ready, eager.Bytes) else _tile_bytes(ready, 1)
+            tile_bytes = _tile_bytes(ready, ready.tile)
             values = order.data, x_row, tile_bytes, experts, rows, columns, group_bytes
             kernel = expert_tiles(layout, how, ready.tile)
         tape.add(kernel, experts * groups, grain, out, weights, ready.data, *values)

@@ -48,6 +48,7 @@ class Team:
         self._lock = threading.RLock()
         self._helpers: list[threading.Thread] = []
         self._asleep: set[threading.Event] = set()
+        self._walking = False
         self._stopping = False
         self._block = aligned_bytes(COUNTERS + 64 * self.threads)
         self._shared = int(self._block.ctypes.data)
@@ -87,8 +88,12 @@ class Team:
     def _walk(self, rows: Rows, times: int) -> None:
         with self._lock:
             if rows.shares and self.threads > 1:
+                self._walking = True
                 self._call_helpers()
-            walk(rows.address, rows.n_rows, self._shared, self.threads, times)
+            try:
+                walk(rows.address, rows.n_rows, self._shared, self.threads, times)
+            finally:
+                self._walking = False
 
     def _call_helpers(self) -> None:
         for bell in tuple(self._asleep):
@@ -108,11 +113,11 @@ class Team:
             seen = follow(shared, number, self.threads, seen, SPIN)
             if seen != before:
                 continue
-            # whoever has work rings for those that are asleep; a bell rung too early is no harm,
-            # and one that was missed costs help for one tape: the leader never waits for anybody
+            # whoever has work says so, then rings for those that are asleep; whoever goes to sleep
+            # says so, then looks for work: so one of them sees the other
             bell.clear()
             self._asleep.add(bell)
-            if not self._stopping:
+            if not (self._walking or self._stopping):
                 bell.wait()
             self._asleep.discard(bell)
 

@@ -13,7 +13,7 @@ from ..bits import (
     thirds,
 )
 from ..kernel import device
-from ..layouts import Layout
+from ..layouts import LargeLayout, Layout
 from ..simd import (
     first_half,
     load_bytes16,
@@ -79,10 +79,10 @@ class Q2_0(Layout):
         store_i64(block + 2 + 8 * unit, bytes_to_pairs(codes))
 
 
-class TQ2_0(Layout):
+class TQ2_0(LargeLayout):
     """w = d * (code - 1)"""
 
-    columns, file_bytes, heads, bits, offset = 256, 66, (64,), 2, 1
+    file_bytes, heads, bits, offset = 66, (64,), 2, 1
 
     @device
     def codes(block, unit, tables):
@@ -116,14 +116,14 @@ def _finish(at):
     store_u8(at, (load_u8(at) * 256 + 242) // 243)
 
 
-class TQ1_0(Layout):
+class TQ1_0(LargeLayout):
     """w = d * (code - 1), five codes to a byte; widened here to two bits each
 
     Digits in base 3: byte m holds columns m, 32 + m ... 128 + m for the first 32 bytes, then
     16 bytes hold five columns that are 16 apart, and 4 bytes four columns that are 4 apart.
     """
 
-    columns, file_bytes, heads, bits, offset = 256, 54, (52,), 2, 1
+    file_bytes, heads, bits, offset = 54, (52,), 2, 1
 
     @device
     def codes(block, unit, tables):

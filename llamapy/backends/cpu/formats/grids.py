@@ -15,7 +15,6 @@ from ..simd import (
     load_bytes16,
     load_i64,
     load_u16,
-    to_floats,
     unsigned_ints,
 )
 
@@ -82,9 +81,9 @@ def four_sevens(signs):
 
 
 @device
-def odd_scale(d, at, part):
-    """d * (2s + 1), kept as a byte."""
-    return d * to_floats(unsigned_ints(load_bytes16(at)))
+def odd_number(at, part):
+    """2s + 1, kept as a byte."""
+    return unsigned_ints(load_bytes16(at))
 
 
 @device
@@ -93,7 +92,6 @@ def odd(s):
 
 
 @device
-def odd_scale_of_two(d, at, part):
-    """d * (2s + 1), for s one half of a byte."""
-    s = (unsigned_ints(load_bytes16(at)) >> (4 * part)) & 15
-    return d * to_floats(s + s + 1)
+def odd_number_of_two(at, part):
+    """2s + 1, for s one half of a byte."""
+    return odd((unsigned_ints(load_bytes16(at)) >> (4 * part)) & 15)

@@ -5,29 +5,27 @@ from __future__ import annotations
 
 from ..bits import bits_to_bytes, bytes_to_bits, from_quads, quad
 from ..kernel import device
-from ..layouts import Layout
+from ..layouts import LargeLayout
 from ..simd import (
-    bits_of,
-    floats_of,
     load_bytes16,
     load_u8,
     load_u16,
     store_u8,
     store_u16,
-    to_floats,
     unsigned_ints,
+    where,
 )
-from .grids import number8, odd_scale_of_two, point, tables_of
+from .grids import number8, odd, odd_number_of_two, point, tables_of
 
 
-class IQ1_S(Layout):
+class IQ1_S(LargeLayout):
     """w = d * (2s + 1) * (code - 1 + offset), the offset 1/8 or -1/8 for 32 weights
 
     A byte of the packed unit is s, with the offset's sign above it.
     """
 
-    columns, file_bytes, heads, bits, offset, scale_bytes = 256, 50, (0,), 2, 1, 1
-    has_minimum = True
+    file_bytes, heads, bits, offset, scale_bytes = 50, (0,), 2, 1, 1
+    has_minimum, step = True, 0.125
 
     @classmethod
     def tables(cls):
@@ -64,26 +62,24 @@ class IQ1_S(Layout):
         store_u16(block + 34 + 2 * unit, load_u16(block + 34 + 2 * unit) | (value << 12))
 
     @device
-    def scale(d, at, part):
-        s = unsigned_ints(load_bytes16(at)) & 7
-        return d * to_floats(s + s + 1)
+    def number(at, part):
+        return odd(unsigned_ints(load_bytes16(at)) & 7) << 3
 
     @device
-    def minimum(d, m, at, part):
+    def low(at, part):
         s = unsigned_ints(load_bytes16(at))
-        size = d * to_floats((s & 7) + (s & 7) + 1) * 0.125
-        # minus where the offset's sign is not
-        return floats_of(bits_of(size) ^ (((s ^ 8) & 8) << 28))
+        size = odd(s & 7)
+        return where((s & 8) == 8, size, -size)
 
 
-class IQ1_M(Layout):
+class IQ1_M(LargeLayout):
     """w = d * (2s + 1) / 8 * (8 * level + offset), the offset 1 or -1 for 8 weights
 
     d is a half whose bits are spread over the top of four words of scales.
     """
 
-    columns, file_bytes, heads, bits, offset, scale_bytes = 256, 56, (48,), 3, 16, 1
-    parts = 2
+    file_bytes, heads, bits, offset, scale_bytes = 56, (48,), 3, 16, 1
+    parts, step, number = 2, 0.125, odd_number_of_two
     table = (9, 17, 25, 16, 7, 15, 23, 16) * 2
 
     @classmethod
@@ -142,7 +138,3 @@ class IQ1_M(Layout):
         word = block + 48 + 2 * (unit // 2)
         both = (value & 7) | ((value >> 1) & 56)
         store_u16(word, load_u16(word) | (both << (6 * (unit % 2))))
-
-    @device
-    def scale(d, at, part):
-        return odd_scale_of_two(d * 0.125, at, part)

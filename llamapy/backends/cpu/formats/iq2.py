@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ..bits import bits_to_bytes, bytes_to_bits, from_quads, quad
 from ..kernel import device
-from ..layouts import Layout
+from ..layouts import LargeLayout
 from ..simd import load_u8, load_u16, load_u32, store_u8, store_u16, store_u32
 from .grids import (
     even_signs,
@@ -13,18 +13,19 @@ from .grids import (
     four_sevens,
     number8,
     odd,
-    odd_scale,
-    odd_scale_of_two,
+    odd_number,
+    odd_number_of_two,
     point,
     tables_of,
 )
 from .k import add_u8
 
 
-class _Signed2(Layout):
+class _Signed2(LargeLayout):
     """w = d * (2s + 1) / 8 * sign * value: a value's number in two bits, and its sign"""
 
-    columns, heads, bits, offset, scale_bytes = 256, (0,), 3, 64, 1
+    heads, bits, offset, scale_bytes, step = (0,), 3, 64, 1, 0.125
+    number = odd_number_of_two
     table = (72, 89, 107, 64, 56, 39, 21, 64) * 2
     book: str
 
@@ -35,7 +36,7 @@ class _Signed2(Layout):
 
 class IQ2_XXS(_Signed2):
     __doc__ = _Signed2.__doc__
-    file_bytes, book = 66, "IQ2_XXS"
+    file_bytes, book, number = 66, "IQ2_XXS", odd_number
 
     @device
     def codes(block, unit, tables):
@@ -65,10 +66,6 @@ class IQ2_XXS(_Signed2):
     @device
     def put_scale_byte(block, unit, k, value):
         add_u8(block + 9 + 8 * unit, value >> 1 << 4)
-
-    @device
-    def scale(d, at, part):
-        return odd_scale(d * 0.125, at, part)
 
 
 class IQ2_XS(_Signed2):
@@ -108,15 +105,10 @@ class IQ2_XS(_Signed2):
     def put_scale_byte(block, unit, k, value):
         store_u8(block + 66 + unit, value)
 
-    @device
-    def scale(d, at, part):
-        return odd_scale_of_two(d * 0.125, at, part)
-
 
 class IQ2_S(_Signed2):
     __doc__ = _Signed2.__doc__
     file_bytes, book, parts = 82, "IQ2_S", 2
-    scale = IQ2_XS.scale
 
     @device
     def codes(block, unit, tables):

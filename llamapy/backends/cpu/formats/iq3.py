@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from ..bits import bits_to_bytes, bytes_to_bits, from_quads, quad
 from ..kernel import device
-from ..layouts import Layout
+from ..layouts import LargeLayout
 from ..simd import load_u8, load_u32, store_u8, store_u32
-from .grids import four_even_signs, four_sevens, number4, odd, odd_scale, tables_of
+from .grids import four_even_signs, four_sevens, number4, odd, odd_number, tables_of
 from .k import add_u8
 
 IQ3_XXS_VALUES = (4, 12, 20, 28, 36, 44, 52, 62)
 
 
-class _Signed3(Layout):
+class _Signed3(LargeLayout):
     """w = scale * sign * value: a value's number in three bits, and its sign"""
 
-    columns, heads, bits, offset, scale_bytes = 256, (0,), 4, 64, 1
+    heads, bits, offset, scale_bytes, number = (0,), 4, 64, 1, odd_number
     book: str
 
     @classmethod
@@ -32,7 +32,7 @@ def _two_points(tables, first, second):
 class IQ3_XXS(_Signed3):
     """w = d * (2s + 1) / 4 * sign * value: a value's number in three bits, and its sign"""
 
-    file_bytes, book = 98, "IQ3_XXS"
+    file_bytes, book, step = 98, "IQ3_XXS", 0.25
     table = tuple(64 + sign * value for sign in (1, -1) for value in IQ3_XXS_VALUES)
 
     @device
@@ -65,10 +65,6 @@ class IQ3_XXS(_Signed3):
     def put_scale_byte(block, unit, k, value):
         add_u8(block + 69 + 4 * unit, value >> 1 << 4)
 
-    @device
-    def scale(d, at, part):
-        return odd_scale(d * 0.25, at, part)
-
 
 @device
 def _ninth(high, k):
@@ -81,7 +77,6 @@ class IQ3_S(_Signed3):
 
     file_bytes, book = 110, "IQ3_S"
     table = tuple(64 + sign * value for sign in (1, -1) for value in range(1, 16, 2))
-    scale = odd_scale
 
     @device
     def codes(block, unit, tables):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..kernel import device
-from ..layouts import Layout
+from ..layouts import LargeLayout
 from ..simd import (
     load_bytes16,
     load_bytes32,
@@ -14,7 +14,6 @@ from ..simd import (
     store,
     store_u8,
     store_u16,
-    to_floats,
     unsigned_ints,
 )
 from .few_bits import add_twos, load_twos
@@ -28,9 +27,9 @@ def add_u8(at, value):
 
 
 @device
-def signed_scale(d, at, part):
-    """d times a signed byte."""
-    return d * to_floats(signed_ints(load_bytes16(at + 16 * part)))
+def signed_number(at, part):
+    """A signed byte."""
+    return signed_ints(load_bytes16(at + 16 * part))
 
 
 @device
@@ -56,10 +55,10 @@ def add_double_nibbles(at, unit, codes):
     store(at, load_bytes32(at) | (codes << (4 * (unit % 2))))
 
 
-class Q2_K(Layout):
+class Q2_K(LargeLayout):
     """w = d * scale * code - dmin * minimum, both of 4 bits and for 16 weights"""
 
-    columns, file_bytes, heads, bits, scale_bytes = 256, 84, (80, 82), 2, 2
+    file_bytes, heads, bits, scale_bytes = 84, (80, 82), 2, 2
     parts, has_minimum = 2, True
 
     @device
@@ -79,23 +78,23 @@ class Q2_K(Layout):
         store_u8(block + 2 * unit + k, value)
 
     @device
-    def scale(d, at, part):
-        return d * to_floats(unsigned_ints(load_bytes16(at + 16 * part)) & 15)
+    def number(at, part):
+        return unsigned_ints(load_bytes16(at + 16 * part)) & 15
 
     @device
-    def minimum(d, m, at, part):
-        return m * to_floats(unsigned_ints(load_bytes16(at + 16 * part)) >> 4)
+    def low(at, part):
+        return unsigned_ints(load_bytes16(at + 16 * part)) >> 4
 
 
-class Q3_K(Layout):
+class Q3_K(LargeLayout):
     """w = d * scale * (code - 4), the scale of 6 bits and for 16 weights
 
     The low halves of the 16 scales are two to a byte, 8 apart; the upper bits four to a byte.
     """
 
-    columns, file_bytes, heads, bits, offset = 256, 110, (108,), 3, 4
+    file_bytes, heads, bits, offset = 110, (108,), 3, 4
     parts, scale_bytes = 2, 2
-    scale = signed_scale
+    number = signed_number
 
     @device
     def codes(block, unit, tables):
@@ -120,14 +119,14 @@ class Q3_K(Layout):
         add_u8(block + 104 + i % 4, (value >> 4) << (2 * (i // 4)))
 
 
-class Q4_K(Layout):
+class Q4_K(LargeLayout):
     """w = d * scale * code - dmin * minimum, both of 6 bits and for 32 weights
 
     Of the 12 bytes, four hold the first scales, four the first minima, with the upper bits of the
     other ones above them; four the low bits of those.
     """
 
-    columns, file_bytes, heads, bits, scale_bytes = 256, 144, (0, 2), 4, 2
+    file_bytes, heads, bits, scale_bytes = 144, (0, 2), 4, 2
     has_minimum = True
 
     @device
@@ -155,21 +154,21 @@ class Q4_K(Layout):
             add_u8(own, (value >> 4) << 6)
 
     @device
-    def scale(d, at, part):
-        return d * to_floats(unsigned_ints(load_bytes16(at)))
+    def number(at, part):
+        return unsigned_ints(load_bytes16(at))
 
     @device
-    def minimum(d, m, at, part):
-        return m * to_floats(unsigned_ints(load_bytes16(at + 16)))
+    def low(at, part):
+        return unsigned_ints(load_bytes16(at + 16))
 
 
-class Q5_K(Layout):
+class Q5_K(LargeLayout):
     """As Q4_K, with a fifth bit."""
 
-    columns, file_bytes, heads, bits, scale_bytes = 256, 176, (0, 2), 5, 2
+    file_bytes, heads, bits, scale_bytes = 176, (0, 2), 5, 2
     has_minimum = True
     scale_byte, put_scale_byte = Q4_K.scale_byte, Q4_K.put_scale_byte
-    scale, minimum = Q4_K.scale, Q4_K.minimum
+    number, low = Q4_K.number, Q4_K.low
 
     @device
     def codes(block, unit, tables):
@@ -189,12 +188,12 @@ def _six_bit_places(block, unit):
     return low, 4 * (quarter // 2), block + 128 + 32 * (unit // 4), 2 * quarter
 
 
-class Q6_K(Layout):
+class Q6_K(LargeLayout):
     """w = d * scale * (code - 32), the scale a signed byte and for 16 weights"""
 
-    columns, file_bytes, heads, bits, offset = 256, 210, (208,), 6, 32
+    file_bytes, heads, bits, offset = 210, (208,), 6, 32
     parts, scale_bytes = 2, 2
-    scale = signed_scale
+    number = signed_number
 
     @device
     def codes(block, unit, tables):
@@ -216,12 +215,12 @@ class Q6_K(Layout):
         store_u8(block + 192 + 2 * unit + k, value)
 
 
-class IQ4_XS(Layout):
+class IQ4_XS(LargeLayout):
     """w = d * scale * value[code], the scale of 6 bits and for 32 weights"""
 
-    columns, file_bytes, heads, bits, scale_bytes = 256, 136, (0,), 4, 1
+    file_bytes, heads, bits, scale_bytes = 136, (0,), 4, 1
     table, offset = IQ4_NL.table, IQ4_NL.offset
-    scale = signed_scale
+    number = signed_number
 
     @device
     def codes(block, unit, tables):
