@@ -23,6 +23,7 @@ import llvmlite
 import numba
 from numba import extending
 from numba.core import caching, codegen, config, types
+from numba.core.runtime import rtsys
 
 PACKAGE = __name__.rpartition(".")[0]
 numba_config: Any = config  # made of environment variables, which mypy does not see
@@ -184,6 +185,15 @@ class _CacheImpl(caching.CompileResultCacheImpl):
 
 class _Cache(caching.FunctionCache):
     _impl_class = _CacheImpl
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Load a kernel without all that Numba knows, which only compiling needs.
+
+        To load that takes a tenth of a second, and more, of a process in which all is compiled.
+        """
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
 
 # ---- half precision and bits: words that Numba lacks

@@ -270,7 +270,8 @@ class Plan:
             spent = within if launch.seconds is None else f"{launch.seconds * 1e6:.2f}"
             rows.append((str(i), launch.op, launch.name, launch.shapes, launch.kernel_name, spent))
         names = dict.fromkeys(launch.out.backend.name for launch in self.launches)
-        head = f"{len(self)} launches on {'+'.join(names) or 'nothing'}, {self.arena.n_bytes} bytes of temporaries"
+        where = "+".join(names) or "nothing"
+        head = f"{len(self)} launches on {where}, {self.arena.n_bytes} bytes of temporaries"
         return f"{head}\n{_table(rows)}"
 
 

@@ -97,9 +97,10 @@ def get(
     graphics = [each for each in devices if _is_graphics(each)]
     if n_gpu_layers is not None:
         if len(hosts) > 1 or not graphics:
+            named = ", ".join(map(_name, devices))
             raise UnsupportedError(
-                f"n_gpu_layers is {n_gpu_layers}, and the devices are {', '.join(map(_name, devices))}: "
-                f"name those for graphics, and one other at most"
+                f"n_gpu_layers is {n_gpu_layers}, and the devices are {named}: name "
+                f"those for graphics, and one other at most"
             )
         hosts = hosts or ["cpu"]
         devices = [*hosts, *graphics] if n_gpu_layers else hosts
@@ -124,7 +125,7 @@ def _listed(device: str | Backend | Sequence[str | Backend]) -> list[Any]:
     devices = list(device) if isinstance(device, Sequence) else [device]
     if not devices:
         raise UnsupportedError("no device was named: choose one, or auto")
-    return [_automatic() if each == "auto" else each for each in devices]
+    return [automatic() if each == "auto" else each for each in devices]
 
 
 def _is_graphics(device: str | Backend) -> bool:
@@ -167,7 +168,7 @@ def _one(device: str | Backend, options: Mapping[str, Any]) -> Backend:
     return create(**options)
 
 
-def _automatic() -> str:
+def automatic() -> str:
     """The best device that can be used; which one, and why, is logged."""
     problems = {}
     for name in AUTO:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .gpu.cuda import CUDA, problem
+from .gpu.cuda import CUDA, found, problem
 from .gpu.options import check
 from .gpu.runtime import GPU
 
-__all__ = ["create", "problem"]
+__all__ = ["create", "found", "problem"]
 
 
 def create(*, index: int = 0, **options: Any) -> GPU:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .gpu.opencl import OpenCL, problem, problem_of_auto
+from .gpu.opencl import OpenCL, found, problem, problem_of_auto
 from .gpu.options import check
 from .gpu.runtime import GPU
 
-__all__ = ["create", "problem", "problem_of_auto"]
+__all__ = ["create", "found", "problem", "problem_of_auto"]
 
 
 def create(*, index: int = 0, **options: Any) -> GPU:

@@ -14,6 +14,11 @@ def problem() -> str:
     return cuda.problem("rocm")
 
 
+def found() -> list[str]:
+    """What the devices call themselves."""
+    return cuda.found("rocm")
+
+
 def create(*, index: int = 0, **options: Any) -> GPU:
     """The backend of one of this machine's devices."""
     return GPU(cuda.CUDA("rocm", index), check("rocm", **options))

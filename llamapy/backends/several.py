@@ -8,6 +8,7 @@ everywhere, too; together with a tensor of one part, it runs there. What layers 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -129,7 +130,8 @@ class Several:
 
     def compile(self, plan: Plan) -> Callable[[], object]:
         """Each segment as its part compiles it."""
-        runs = [segment.backend.compile(segment) for segment in plan.segments()]
+        parts = ((segment.backend, segment) for segment in plan.segments())
+        runs = [part.compile(segment) for part, segment in parts if part is not None]
 
         def run() -> None:
             for each in runs:
@@ -164,4 +166,4 @@ def _divided(count: int, shares: Sequence[float]) -> list[int]:
     for share in shares:
         done += share
         ends.append(round(count * done / total))
-    return [end - start for start, end in zip(ends, ends[1:], strict=False)]
+    return [end - start for start, end in itertools.pairwise(ends)]

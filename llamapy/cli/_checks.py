@@ -261,11 +261,14 @@ def _devices() -> Found:
         module = importlib.import_module(f"{backends.__name__}.{name}")
         problem = module.problem() if hasattr(module, "problem") else ""
         if not problem:
-            yield name, "can be used" + (", and is slow" if name == "numpy" else "")
+            there = module.found() if hasattr(module, "found") else []
+            more = ", and is slow" if name == "numpy" else ""
+            yield name, f"can be used{': ' if there else more}{', '.join(there)}"
         elif name == "cpu":
             yield name, f"cannot be used: {problem}", "pip install -U numba numpy", True
         else:
             yield name, f"cannot be used: {problem}", device_fix(name)
+    yield "auto", f"is {backends.automatic()}"
 
 
 def device_fix(name: str) -> str:

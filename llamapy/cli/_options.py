@@ -85,19 +85,40 @@ def add_device(parser: Options) -> None:
     """Where a model runs."""
     add = parser.add_argument
     add("-t", "--threads", type=int, metavar="N", help="threads to use (default: all cores)")
-    add("-dev", "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, numpy ...")
-    add(
-        "-ngl",
-        "--gpu-layers",
-        "--n-gpu-layers",
-        type=_layers,
-        metavar="N",
-        help="layers to keep on a GPU (default: all)",
-    )
+    add_places(parser)
     add(
         "--precision",
         choices=["float32"],
         help="float32 rounds no activations to bytes, and takes longer",
+    )
+
+
+def add_places(parser: Options) -> None:
+    """Devices, and which layers lie on which."""
+    add = parser.add_argument
+    add(
+        "-dev",
+        "--device",
+        default="auto",
+        metavar="NAME,...",
+        help="auto, cpu, cuda, cuda:1, numpy ...; several share the layers",
+    )
+    add(
+        "-ngl",
+        "--gpu-layers",
+        "--n-gpu-layers",
+        dest="gpu_layers",
+        type=_layers,
+        metavar="N",
+        help="layers to keep on a GPU, the last ones (default: all)",
+    )
+    add(
+        "-ts",
+        "--tensor-split",
+        dest="split",
+        type=_shares,
+        metavar="N,...",
+        help="what each of several devices gets of the layers, such as 3,1 (default: by memory)",
     )
 
 
@@ -134,6 +155,7 @@ def load_options(options: argparse.Namespace) -> dict[str, Any]:
         "device": options.device,
         "threads": options.threads,
         "n_gpu_layers": options.gpu_layers,
+        "split": options.split,
         "precision": options.precision,
         # llama.cpp's 0 is what the model was trained with
         "n_ctx": options.n_ctx or None,
@@ -222,6 +244,11 @@ def _scaled(text: str) -> tuple[str, float]:
 def _layers(text: str) -> int:
     """Layers on a GPU: a number, or one of llama.cpp's words for all of them."""
     return -1 if text in ("all", "auto") else int(text)
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    """Numbers with commas between."""
+    return tuple(map(float, text.split(",")))
 
 
 # ---- text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from . import _options
 
@@ -10,9 +11,7 @@ from . import _options
 def arguments(parser: argparse.ArgumentParser) -> None:
     _options.add_model(parser)
     _options.add_context(parser, "the context in tokens; by default a short one")
-    parser.add_argument(
-        "-dev", "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, numpy ..."
-    )
+    _options.add_places(parser)
     parser.add_argument(
         "-np",
         "--parallel",
@@ -46,13 +45,15 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_memory(
         _options.model_path(options) or _options.default_model(),
         options.device,
+        n_gpu_layers=options.gpu_layers,
+        split=options.split,
         n_ctx=options.n_ctx or None,
         kv_type=_options.kv_type(options),
         n_sequences=options.sequences,
         n_batch=options.batch,
     )
     if options.json:
-        write_json({**vars(plan), "total": plan.total, "missing": plan.missing})
+        write_json({**dataclasses.asdict(plan), "total": plan.total, "missing": plan.missing})
     else:
         shown = table("", "bytes>")
         for name, n_bytes in plan.rows():

@@ -132,9 +132,7 @@ def plan_memory(
     def make(backend: Backend) -> Model:
         return build(file.metadata, file, backend, n_ctx=n_ctx, kv_type=kv_type, model=model)
 
-    backend = placed(
-        backends.get(device, n_gpu_layers=n_gpu_layers, split=split), file.metadata
-    )
+    backend = placed(backends.get(device, n_gpu_layers=n_gpu_layers, split=split), file.metadata)
     planner = Planner(make, backend, n_sequences=n_sequences, n_batch=n_batch)
     length = n_ctx or min(planner.n_ctx, LEAST_CONTEXT)
     return planner.plan(length, free=[free_bytes(part) for part in parts_of(backend)])

@@ -111,7 +111,7 @@ class Planner:
         n_batch: int = 512,
     ) -> None:
         self.backend = with_parts(backend, Counting)
-        self.countings: Any = parts_of(self.backend)
+        self.countings: list[Any] = list(parts_of(self.backend))
         self.n_sequences, self.n_batch = n_sequences, n_batch
         self.model = make(self.backend)
         self.weights = [counting.live for counting in self.countings]

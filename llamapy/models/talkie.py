@@ -63,7 +63,8 @@ class Talkie(llama.Llama):
                 x = see("l_out", self.layer(x, layer, cache, step) + again)  # [T, E]
         if not step.outputs.size:
             return None
-        return see("result_output", self.head(self.at_output(ops.lookup(step.outputs, x))))  # [O, V]
+        x = self.at_output(ops.lookup(step.outputs, x))  # [O, E]
+        return see("result_output", self.head(x))  # [O, V]
 
     def layer(self, x: Tensor, w: Any, cache: Any, step: Step) -> Tensor:
         y = self.attention(see("attn_norm", self.norm(x)), w, cache, step)

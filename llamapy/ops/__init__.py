@@ -14,6 +14,7 @@ from .attention import (
     store_keys,
     store_values,
 )
+from .candidates import top_candidates
 from .conv import causal_conv
 from .delta import delta_rule
 from .elementwise import (
@@ -172,6 +173,7 @@ __all__ = [
     "swiglu",
     "tanh",
     "token_before",
+    "top_candidates",
     "toward",
     "toward_columns",
     "translate",

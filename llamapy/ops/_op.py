@@ -156,7 +156,7 @@ class Op:
 
     def _backend(self, args: Sequence[Any]) -> Any:
         """Where this is computed: where all operands are."""
-        backend = None
+        backend: Any = None
         for arg in args:
             if arg is None:
                 continue

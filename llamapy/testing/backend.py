@@ -50,6 +50,7 @@ EXACT = (
     "store",
     "store_keys",
     "store_values",
+    "top_candidates",
     "translate",
 )
 TOLERANCES = {

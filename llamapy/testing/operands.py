@@ -53,6 +53,7 @@ LETTERS: dict[str, tuple[int, ...] | Callable[[Sizes], int]] = {
     "ssm_scan.g": (1, 2, 4),
     "ssm_scan.h": (4,),
     "ssm_scan.m": (1, 16, 19),
+    "top_candidates.v": (12, 300, 9001),
     "ssm_scan.q": lambda sizes: sizes["m"] if sizes["m"] > 1 else 24,
 }
 
@@ -139,6 +140,7 @@ NUMBERS: dict[str, Callable[[Random, Sequence[int], Sizes], Array]] = {
     "read": _read_slots,
     "sequences": lambda random, shape, sizes: random.integers(-1, sizes["r"], shape),
     "ssm_scan.a": _below_0,
+    "top_candidates.logits": _with_equals,
     "wkv7.a": _of_length_1,
     "wkv7.b": _of_length_1,
     "write": _write_slots,

@@ -21,7 +21,7 @@ def test_this_machine(capsys, tmp_path, monkeypatch):
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] == (status == 0) == (not any(check["wrong"] for check in found["checks"]))
     by_name = {(check["group"], check["name"]): check for check in found["checks"]}
-    assert {name for group, name in by_name if group == "devices"} == set(DEVICES)
+    assert {name for group, name in by_name if group == "devices"} == {*DEVICES, "auto"}
     assert by_name["devices", "numpy"]["value"].startswith("can be used")
     assert by_name["caches", "kernels"]["fix"] == "llamapy warmup"
     main(["doctor"])

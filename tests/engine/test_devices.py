@@ -38,7 +38,7 @@ def test_auto_never_falls_back_in_silence(caplog, monkeypatch):
 @pytest.mark.parametrize("name", backends.GRAPHICS)
 def test_auto_prefers_graphics(name, monkeypatch):
     monkeypatch.setitem(backends._graphics_problems, name, "")
-    assert backends._automatic() == name
+    assert backends.automatic() == name
 
 
 def test_auto_takes_no_processor_for_a_graphics_processor():

@@ -9,10 +9,8 @@ from llamapy.ops import OPERATIONS
 from llamapy.testing import check_backend
 
 BASES = sorted({name.partition(".")[0] for family in runtime.FAMILIES for name in family.KERNELS})
-# formats of the default run: plain numbers, and blocks with and without an offset
-FORMATS = ("F16", "BF16", "Q4_0", "Q8_0")
-# what rounding activations to 8 bits may cost
-ROUNDED = 2e-2
+# formats of the default run: plain numbers, and blocks that caches have, too
+FORMATS = ("F16", "Q8_0")
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -25,7 +23,3 @@ def test_kernels_agree_with_definitions(name, exact):
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_all_operations_in_all_formats(name, exact):
     check_backend(exact, [name])
-
-
-def test_products_with_rounded_activations(gpu):
-    check_backend(gpu, ["matmul"], formats=FORMATS, tolerances={"matmul": ROUNDED})

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from ... import quants
 from .device import Call
 from .memory import Buffer
 from .source import Program, readable, writable
@@ -36,7 +37,19 @@ def store(gpu: Any, cells: Buffer, new: Buffer, same: Buffer, slots: Buffer) -> 
     )
 
 
+def copy(gpu: Any, cells: Buffer, same: Buffer, sources: Buffer, targets: Buffer) -> Iterator[Call]:
+    """Bytes, whatever the format: no cell is both a source and a target."""
+    shape, dtype = cells.raw
+    n_bytes = math.prod(shape[1:]) * dtype.itemsize
+    wide = 16 if n_bytes % 16 == 0 else 1  # bytes of a lane
+    lanes = sources.size * (n_bytes // wide)
+    args = [cells, sources, targets, sources.size, n_bytes, wide]
+    yield gpu.call("copy_cells", "cells", -(-lanes // LANES), args)
+
+
 KERNELS = {
+    "copy_cells": copy,
+    **{f"copy_cells.{quant.name}": copy for quant in quants.formats()},
     **{f"lookup.{name}": lookup for name in readable()},
     "lookup": lookup,
     **{

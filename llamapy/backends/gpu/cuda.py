@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DeviceUnavailable
-from . import source
+from . import cublas, source
 from .device import Call, does_not_build, failed, out_of_memory
 from .source import Program
 
@@ -30,10 +30,25 @@ def problem(name: str = "cuda") -> str:
     if made_for != name:
         return f"the CuPy that is installed is made for {made_for}; pip install {package!r}"
     try:
-        count = cupy.cuda.runtime.getDeviceCount()
+        there = count()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         return f"the driver says {error}; install or update it"
-    return "" if count else f"this machine has no device for {name}"
+    return "" if there else f"this machine has no device for {name}"
+
+
+def count() -> int:
+    """How many devices there are."""
+    import cupy
+
+    return int(cupy.cuda.runtime.getDeviceCount())
+
+
+def found(name: str = "cuda") -> list[str]:
+    """What the devices call themselves, in the order of their numbers."""
+    import cupy
+
+    names = (cupy.cuda.runtime.getDeviceProperties(n)["name"].decode() for n in range(count()))
+    return [f"{name}:{n} {says}" for n, says in enumerate(names)]
 
 
 class CUDA:
@@ -42,19 +57,20 @@ class CUDA:
     def __init__(self, name: str = "cuda", index: int = 0) -> None:
         import cupy
 
-        self.name, self._cupy = name, cupy
+        self.name, self.index, self._cupy = name, index, cupy
         self._dialect = "hip" if name == "rocm" else "cuda"
         self._runtime = cupy.cuda.runtime
-        count = self._runtime.getDeviceCount()
-        if not 0 <= index < count:
+        if not 0 <= index < (there := count()):
             raise DeviceUnavailable(
-                f"there is no device {name}:{index}: this machine has {count}, counted from 0"
+                f"there is no device {name}:{index}: this machine has {there}, counted from 0"
             )
         self._device = cupy.cuda.Device(index)
         with self._device:
             self._stream = cupy.cuda.Stream(non_blocking=True)
         properties = self._runtime.getDeviceProperties(index)
         self.says = f"{properties['name'].decode()} ({name}:{index})"
+        self.shares_memory = bool(properties["integrated"])
+        self.library = cublas.Library(cupy, self._device, name)
         self._modules: dict[Program, Any] = {}
         self._lock = threading.RLock()
 
@@ -75,6 +91,10 @@ class CUDA:
     def has_room(self, n_bytes: int) -> bool:
         with self._device:
             return n_bytes <= self._runtime.memGetInfo()[1]
+
+    def free_bytes(self, in_use: int) -> int:
+        with self._device:
+            return int(self._runtime.memGetInfo()[0])
 
     def clear(self, memory: Any, n_bytes: int) -> None:
         with self._device:

@@ -34,6 +34,9 @@ class Device(Protocol):
 
     name: str  # the backend's: opencl, cuda, rocm
     says: str  # what the device calls itself, for people
+    index: int  # of those of this name
+    shares_memory: bool  # with the processor
+    library: Any  # what multiplies plain matrices, as `cublas.Library`; None if there is nothing
 
     def allocate(self, n_bytes: int, in_use: int) -> Any:
         """New memory; `in_use` is what there is already, for the error that there is no more."""
@@ -42,6 +45,9 @@ class Device(Protocol):
 
     def has_room(self, n_bytes: int) -> bool:
         """Whether so much in all fits, as far as the device says."""
+
+    def free_bytes(self, in_use: int) -> int:
+        """What is left, beside so much that we use."""
 
     def clear(self, memory: Any, n_bytes: int) -> None:
         """Fill memory with zeros."""

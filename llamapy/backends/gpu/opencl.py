@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ...errors import DeviceUnavailable
-from ...jit import cache_root
 from . import source
 from .device import Call, does_not_build, failed, out_of_memory
 from .source import Program
@@ -21,8 +20,12 @@ OPTIONS = ["-cl-std=CL1.2"]
 
 def module() -> Any:
     """PyOpenCL; what PoCL compiles is kept beside our own kernels."""
-    os.environ.setdefault("POCL_CACHE_DIR", str(cache_root() / "pocl"))
     import pyopencl
+
+    if "POCL_CACHE_DIR" not in os.environ:
+        from ...jit import cache_root  # which needs Numba
+
+        os.environ["POCL_CACHE_DIR"] = str(cache_root() / "pocl")
 
     return pyopencl
 
@@ -39,15 +42,34 @@ def problem() -> str:
     try:
         return "" if devices() else "OpenCL has no devices on this machine"
     except ImportError as error:
-        return f"PyOpenCL cannot be imported ({error}); pip install llamapy[opencl] gets it"
+        return (
+            f"{error.name or 'PyOpenCL'} cannot be imported ({error}); "
+            f"pip install llamapy[opencl] gets it"
+        )
     except Exception as error:  # what a driver may raise is not known
         return f"OpenCL has no platform that works ({error}); install the device's driver"
+
+
+def found() -> list[str]:
+    """What the devices call themselves, in the order of their numbers."""
+    return [f"opencl:{n} {device.name.strip()}" for n, device in enumerate(devices())]
+
+
+def problem_of_auto() -> str:
+    """Why no device is taken unless it is asked for; empty if there is a graphics processor."""
+    if why := problem():
+        return why
+    first = devices()[0]
+    if first.type & module().device_type.GPU:
+        return ""
+    return f"{first.name.strip()} is no graphics processor"
 
 
 class OpenCL:
     """See `device.Device`."""
 
     name = "opencl"
+    library = None
 
     def __init__(self, index: int = 0) -> None:
         found = devices()
@@ -56,7 +78,9 @@ class OpenCL:
                 f"there is no OpenCL device {index}: this machine has {len(found)}, counted from 0"
             )
         self._cl = cl = module()
-        self._device = device = found[index]
+        self.index, self._device = index, found[index]
+        device = self._device
+        self.shares_memory = bool(device.host_unified_memory)
         self.says = f"{device.name} ({device.platform.name})"
         self._context = cl.Context([device])
         self._queue = cl.CommandQueue(self._context)
@@ -78,6 +102,10 @@ class OpenCL:
 
     def has_room(self, n_bytes: int) -> bool:
         return n_bytes <= self._device.global_mem_size
+
+    def free_bytes(self, in_use: int) -> int:
+        """OpenCL does not say what others use."""
+        return max(0, self._device.global_mem_size - in_use)
 
     def clear(self, memory: Any, n_bytes: int) -> None:
         self._cl.enqueue_fill_buffer(self._queue, memory, np.uint8(0), 0, n_bytes)

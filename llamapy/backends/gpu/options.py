@@ -11,16 +11,10 @@ def check(
     threads: int | None = None,
     precision: str | None = None,
     deterministic: bool = False,
-    n_gpu_layers: int | None = None,
 ) -> str | None:
     """The precision, if everything asked for can be had."""
     if threads is not None:
         raise UnsupportedError(f"the device {name} takes no threads=: leave it out")
     if precision not in (None, "float32"):
         raise UnsupportedError(f"precision is {precision!r}: choose None or 'float32'")
-    if n_gpu_layers is not None and n_gpu_layers >= 0:
-        raise UnsupportedError(
-            f"n_gpu_layers is {n_gpu_layers}, and a model lies on {name} as a whole: leave it out, "
-            f"or choose device='cpu'"
-        )
     return precision

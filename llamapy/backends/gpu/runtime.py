@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from . import attention, cells, matmul, signed
+from . import (
+    attention,
+    candidates,
+    cells,
+    columns,
+    experts,
+    matmul,
+    moe,
+    positions,
+    recurrent,
+    signed,
+)
 from .device import Call, Device
 from .memory import Buffer, Pool, n_bytes_of
 from .source import Program
@@ -18,7 +29,18 @@ if TYPE_CHECKING:
     from ...tensor import DType
 
 # what computes operations: each has KERNELS, by name, and PROGRAMS that show what its kernels are
-FAMILIES = (signed, matmul, cells, attention)
+FAMILIES = (
+    signed,
+    matmul,
+    experts,
+    moe,
+    cells,
+    attention,
+    candidates,
+    columns,
+    positions,
+    recurrent,
+)
 
 # from a backend, a result and operands to what computes it
 Lower: TypeAlias = Callable[..., Iterator[Call]]
@@ -42,7 +64,8 @@ class GPU:
     """Memory is `Buffer`s; an operation without a kernel runs its definition on the host."""
 
     def __init__(self, device: Device, precision: str | None = None) -> None:
-        self.device, self.name, self.precision = device, device.name, precision
+        self.device, self.precision = device, precision
+        self.name = f"{device.name}:{device.index}" if device.index else device.name
         self.pool = Pool(device)
         self._built: dict[tuple[Program, str], Any] = {}
         self.kernels: Mapping[str, Callable[..., None]] = {
@@ -103,6 +126,15 @@ class GPU:
     def view(self, buffer: Buffer, shape: tuple[int, ...], dtype: DType) -> Buffer:
         return Buffer(buffer.piece, shape, dtype)
 
+    @property
+    def shares_memory(self) -> bool:
+        """Whether the device's memory is the processor's."""
+        return self.device.shares_memory
+
+    def free_bytes(self) -> int:
+        """How much memory the device has left."""
+        return self.device.free_bytes(self.pool.n_bytes)
+
     def scratch(self, n_bytes: int) -> Any:
         """Memory that is good until the next operation's launches."""
         return self.pool.scratch(n_bytes)
@@ -150,11 +182,11 @@ class Compiled:
                 calls += launch.kernel.calls(launch.out.buffer, *buffers, **launch.params)
                 continue
             if calls:
-                self._parts.append(gpu.device.prepare(calls))
+                self._parts.append(gpu.device.prepare([*matmul.without_repeats(calls)]))
                 calls = []
             self._parts.append(run)
         if calls:
-            self._parts.append(gpu.device.prepare(calls))
+            self._parts.append(gpu.device.prepare([*matmul.without_repeats(calls)]))
 
     def __call__(self) -> None:
         for part in self._parts:

@@ -14,10 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ... import quants
+from .codebooks import codebook
 
 FOLDER = Path(__file__).parent
 # the words that a snippet defines, of which a second format has its own
-WORDS = ("BLOCK", "BLOCK_BYTES", "ROW_BYTES", "decode", "decode32", "dot32", "HAS_DOT32")
+WORDS = (
+    *("BLOCK", "BLOCK_BYTES", "BLOCK_ALIGNED", "BLOCK_AT", "ROW_BYTES", "CODEBOOK"),
+    *("decode", "decode32", "dot32", "levels32"),
+    *("HAS_DECODE", "HAS_HALVES", "HAS_LEVELS", "HAS_LOW"),
+)
+
+# the kernels that get what writes and reads cells
+OF_CELLS = ("attention", "attention_parts", "cells")
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ def text(program: Program, dialect: str) -> str:
         _define(constants),
         _read(f"preludes/{dialect}.h"),
         _read("preludes/common.h"),
+        _read("preludes/levels.h") if program.formats else "",
         *_formats(program.formats),
         *_encoder(program),
         _read(f"kernels/{program.kernels}.c"),
@@ -62,9 +71,9 @@ def writable() -> tuple[str, ...]:
 
 
 @functools.cache
-def has_dot(name: str) -> bool:
-    """Whether a format multiplies with activations of 8 bits."""
-    return "dot32" in _read(f"formats/{name.lower()}.c")
+def has_levels(name: str) -> bool:
+    """Whether weights are whole numbers times a scale: they multiply rounded activations."""
+    return "levels32" in _read(f"formats/{name.lower()}.c")
 
 
 def _formats(names: Sequence[str]) -> list[str]:
@@ -72,8 +81,12 @@ def _formats(names: Sequence[str]) -> list[str]:
     parts = []
     for prefix, name in zip(("", "second_"), names, strict=False):
         quant = quants.get(name)
-        sizes = {"BLOCK": quant.block, "BLOCK_BYTES": quant.layout.itemsize}
-        snippet = f"{_define(sizes)}{ROW_BYTES}{_read(f'formats/{name.lower()}.c')}"
+        size = quant.layout.itemsize
+        aligned = size & -size if size % 16 else 16
+        sizes = {"BLOCK": quant.block, "BLOCK_BYTES": size, "BLOCK_ALIGNED": aligned}
+        snippet = _define(sizes) + ROW_BYTES + codebook(name) + _read(f"formats/{name.lower()}.c")
+        if has_levels(name):
+            snippet += _read("formats/levels.h")
         for word in WORDS if prefix else ():
             snippet = _renamed(snippet, word, prefix + word)
         parts.append(snippet)
@@ -84,8 +97,8 @@ ROW_BYTES = "#define ROW_BYTES(columns) ((size_t)(columns) / BLOCK * BLOCK_BYTES
 
 
 def _encoder(program: Program) -> list[str]:
-    """What writes cells in the first format, for kernels that do."""
-    if program.kernels != "cells" or not set(program.formats[:1]) & set(writable()):
+    """What writes and reads cells in the format, for kernels that do."""
+    if program.kernels not in OF_CELLS or not set(program.formats[:1]) & set(writable()):
         return []
     return ["#define HAS_STORE32", _read(f"encoders/{program.formats[0].lower()}.c")]
 

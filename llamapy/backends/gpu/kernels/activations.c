@@ -1,20 +1,21 @@
-/* Activations rounded to 8 bits, 32 with one scale; beside them stands the sum of what was rounded,
- * for formats whose weights have an offset. */
+/* Activations rounded to 8 bits, 32 with one scale. Beside them stand the sums of what both halves
+ * were rounded to, for formats whose weights have an offset: 48 bytes for each 32. */
 KERNEL round_activations(GLOBAL uchar *out, const GLOBAL float *xs, int blocks) {
-    const size_t i = INDEX;
+    LOCAL_VAR float room[LANES];
+    const size_t i = INDEX / 32;
+    const float x = i < blocks ? xs[INDEX] : 0.0f;
+    const float top = max_of_32(fabs(x), room);
+    BARRIER;
+    const int q = top > 0.0f ? (int)rint(x * (127.0f / top)) : 0;
+    const int is_second = LANE / 16 % 2;
+    const float first = sum_of_32(is_second ? 0.0f : (float)q, room);
+    BARRIER;
+    const float second = sum_of_32(is_second ? (float)q : 0.0f, room);
     if (i >= blocks) return;
-    const GLOBAL float *x = xs + i * 32;
-    float top = 0.0f;
-    for (int j = 0; j < 32; j++) top = fmax(top, fabs(x[j]));
-    const float d = top / 127.0f, by = top > 0.0f ? 127.0f / top : 0.0f;
-    GLOBAL float *head = (GLOBAL float *)(out + i * 40);
-    GLOBAL schar *q = (GLOBAL schar *)(head + 2);
-    int sum = 0;
-    for (int j = 0; j < 32; j++) {
-        const int whole = (int)rint(x[j] * by);
-        q[j] = (schar)whole;
-        sum += whole;
-    }
-    head[0] = d;
-    head[1] = d * sum;
+    GLOBAL uchar *block = out + i * 48;
+    block[LANE % 32] = (uchar)q;
+    GLOBAL float *scales = (GLOBAL float *)(block + 32);
+    const float d = top / 127.0f;
+    if (LANE % 32 > 2) return;
+    scales[LANE % 32] = LANE % 32 == 0 ? d : LANE % 32 == 1 ? d * first : d * second;
 }

@@ -33,6 +33,22 @@ KERNEL store(
 #endif
 
 #ifndef BLOCK
+/* a lane for so many bytes: 16, or 1 */
+KERNEL copy_cells(
+    GLOBAL uchar *cells, const GLOBAL int *sources, const GLOBAL int *targets, int n, int n_bytes,
+    int wide
+) {
+    const size_t i = INDEX;
+    const int lanes = n_bytes / wide, cell = i / lanes;
+    if (cell >= n) return;
+    const size_t at = i % lanes * wide, from = (size_t)sources[cell] * n_bytes + at;
+    const size_t to = (size_t)targets[cell] * n_bytes + at;
+    if (wide == 16)
+        *(GLOBAL uint4 *)(cells + to) = *(GLOBAL uint4 *)(cells + from);
+    else
+        cells[to] = cells[from];
+}
+
 KERNEL place(const GLOBAL int *new_positions, GLOBAL int *positions, const GLOBAL int *slots, int n, int cells) {
     const size_t i = INDEX;
     if (i < n && slots[i] >= 0) positions[slots[i]] = new_positions[i];

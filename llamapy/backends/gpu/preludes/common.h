@@ -10,11 +10,8 @@ DEVICE ushort FLOAT_TO_BF16(float x) {
     return (ushort)((bits + (0x7fffu + ((bits >> 16) & 1u))) >> 16);
 }
 
-/* blocks may lie at odd addresses */
-DEVICE ushort ushort_at(const GLOBAL uchar *p) { return (ushort)(p[0] | (p[1] << 8)); }
-DEVICE uint uint_at(const GLOBAL uchar *p) {
-    return p[0] | ((uint)p[1] << 8) | ((uint)p[2] << 16) | ((uint)p[3] << 24);
-}
+/* halves lie at even addresses in all formats */
+DEVICE ushort ushort_at(const GLOBAL uchar *p) { return *(const GLOBAL ushort *)p; }
 DEVICE float half_at(const GLOBAL uchar *p) { return HALF_TO_FLOAT(ushort_at(p)); }
 
 /* the sum over a group's lanes, which all get; `room` has a place for each */

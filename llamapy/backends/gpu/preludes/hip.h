@@ -5,10 +5,12 @@
 #define KERNEL extern "C" __global__ void __launch_bounds__(LANES)
 #define DEVICE static __device__ __forceinline__
 #define GLOBAL
-#define TABLE static __constant__
+#define TABLE static __device__ const
 #define LOCAL_VAR __shared__
 #define LOCAL_PTR
 #define BARRIER __syncthreads()
+#define UNROLLED(times) _Pragma(TEXT_OF(unroll times))
+#define TEXT_OF(x) #x
 #define GROUP ((int)blockIdx.x)
 #define LANE ((int)threadIdx.x)
 #define FLOAT_BITS(x) __float_as_uint(x)
@@ -29,6 +31,12 @@ typedef unsigned long ulong;
 DEVICE float HALF_TO_FLOAT(ushort h) { return (float)__builtin_bit_cast(_Float16, h); }
 DEVICE ushort FLOAT_TO_HALF(float x) { return __builtin_bit_cast(ushort, (_Float16)x); }
 
+/* a product that is rounded before it is added to something */
+DEVICE float TIMES(float a, float b) {
+#pragma clang fp contract(off)
+    return a * b;
+}
+
 #if defined(__gfx906__) || defined(__gfx908__) || defined(__gfx90a__) || defined(__gfx942__) || defined(__gfx1030__)
 #define DOT4(a, b, sum) __builtin_amdgcn_sdot4((int)(a), (int)(b), (int)(sum), false)
 #elif defined(__gfx1100__) || defined(__gfx1101__) || defined(__gfx1102__) || defined(__gfx1200__) || defined(__gfx1201__)
@@ -40,3 +48,13 @@ DEVICE int DOT4(int a, int b, int sum) {
 }
 #endif
 #define ATOMIC_ADD(at, x) atomicAdd(at, x)
+#define PICK(low, high, places) __byte_perm(low, high, places)
+
+DEVICE float sum_of_32(float x, float *room) {
+    for (int i = 16; i > 0; i /= 2) x += __shfl_xor(x, i, 32);
+    return x;
+}
+DEVICE float max_of_32(float x, float *room) {
+    for (int i = 16; i > 0; i /= 2) x = fmaxf(x, __shfl_xor(x, i, 32));
+    return x;
+}

@@ -6,6 +6,7 @@
 #define LOCAL_VAR __local         /* memory of a group, declared first thing in a kernel */
 #define LOCAL_PTR __local
 #define BARRIER barrier(CLK_LOCAL_MEM_FENCE)
+#define UNROLLED(times) /* its compilers know */
 #define GROUP ((int)get_group_id(0))
 #define LANE ((int)get_local_id(0))
 #define FLOAT_BITS(x) as_uint(x)
@@ -21,6 +22,12 @@ DEVICE ushort FLOAT_TO_HALF(float x) {
     return h;
 }
 
+/* a product that is rounded before it is added to something */
+DEVICE float TIMES(float a, float b) {
+#pragma OPENCL FP_CONTRACT OFF
+    return a * b;
+}
+
 /* four products of signed bytes, added to a sum */
 #if defined(cl_khr_integer_dot_product) && defined(__opencl_c_integer_dot_product_input_4x8bit_packed)
 #define DOT4(a, b, sum) ((sum) + dot_4x8packed_ss_int((uint)(a), (uint)(b)))
@@ -30,6 +37,37 @@ DEVICE int DOT4(int a, int b, int sum) {
     return sum + x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w;
 }
 #endif
+
+/* the bytes of two words, each by the place that four bits say */
+DEVICE uint PICK(uint low, uint high, uint places) {
+    const ulong both = ((ulong)high << 32) | low;
+    uint four = 0;
+    for (int i = 0; i < 4; i++)
+        four |= (uint)((both >> ((places >> (4 * i) & 7) * 8)) & 255) << (8 * i);
+    return four;
+}
+
+/* over 32 lanes that follow each other, which all get it; all lanes must come here */
+DEVICE float sum_of_32(float x, __local float *room) {
+    room[LANE] = x;
+    for (int i = 16; i > 0; i /= 2) {
+        BARRIER;
+        const float other = room[LANE ^ i];
+        BARRIER;
+        room[LANE] += other;
+    }
+    return room[LANE];
+}
+DEVICE float max_of_32(float x, __local float *room) {
+    room[LANE] = x;
+    for (int i = 16; i > 0; i /= 2) {
+        BARRIER;
+        const float other = room[LANE ^ i];
+        BARRIER;
+        room[LANE] = fmax(room[LANE], other);
+    }
+    return room[LANE];
+}
 
 /* adds to a number that other groups add to, too */
 DEVICE void ATOMIC_ADD(volatile GLOBAL float *at, float x) {
