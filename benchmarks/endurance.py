@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import llamapy
-from llamapy.engine.speculative import PromptLookup
+from llamapy.engine.generating.speculative import PromptLookup
 
 BEGINNINGS = ("Once upon a time", "One day", "There was a little", "The old")
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}

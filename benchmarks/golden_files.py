@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from llamapy import gguf
-from llamapy.engine.file_types import find, names
-from llamapy.engine.quantize import quantize
+from llamapy.engine.quantizing.file_types import find, names
+from llamapy.engine.quantizing.quantize import quantize
 from llamapy.errors import LlamapyError
 
 from . import peer_model

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from llamapy import gguf, quants
-from llamapy.engine import file_types, mixing, mixing_rules
-from llamapy.engine.quantize import file_order
+from llamapy.engine.quantizing import file_types, mixing, mixing_rules
+from llamapy.engine.quantizing.quantize import file_order
 
 from . import peer_model
 

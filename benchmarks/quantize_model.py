@@ -25,12 +25,12 @@ RUN = """
 import json, sys, time
 side, source, target, file_type, threads = sys.argv[1:]
 if side == "llamapy":
-    from llamapy.engine.quantize import quantize
+    from llamapy.engine.quantizing.quantize import quantize
     start = time.perf_counter()
     quantize(source, target, file_type, threads=int(threads))
 else:
     from benchmarks import peer_model
-    from llamapy.engine.file_types import find
+    from llamapy.engine.quantizing.file_types import find
     start = time.perf_counter()
     done, log = peer_model.quantize(source, target, find(file_type).id, threads=int(threads))
     assert done, log

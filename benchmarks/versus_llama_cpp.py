@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llamapy.engine.quantize import quantize
+from llamapy.engine.quantizing.quantize import quantize
 from llamapy.gguf import GGUF
 from llamapy.threads import default_threads
 

@@ -28,9 +28,9 @@ from .errors import (
 
 if TYPE_CHECKING:
     from . import chat, gguf, grammar, quants, sampling, testing, tokenizers
+    from .engine.generating.quick import quick_chat, quick_complete
     from .engine.load import default_path, load
-    from .engine.quantize import quantize
-    from .engine.quick import quick_chat, quick_complete
+    from .engine.quantizing.quantize import quantize
     from .gguf import GGUF
     from .sampling import Sampler
 
@@ -79,9 +79,9 @@ _HOMES = {
     "testing": "",
     "default_path": "engine.load",
     "load": "engine.load",
-    "quantize": "engine.quantize",
-    "quick_chat": "engine.quick",
-    "quick_complete": "engine.quick",
+    "quantize": "engine.quantizing.quantize",
+    "quick_chat": "engine.generating.quick",
+    "quick_complete": "engine.generating.quick",
 }
 
 __getattr__, __dir__ = on_first_use(__name__, _HOMES)

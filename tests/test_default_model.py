@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import llamapy
-from llamapy.engine.result import Result
+from llamapy.engine.generating.result import Result
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "default_model"
 FILE = Path(llamapy.__file__).parent / "data" / "default.gguf"

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from vocabulary import BEGIN, CONTROL, END, TEMPLATE, Vocabulary, make
 
 from llamapy import gguf
-from llamapy.engine.quantize import quantize
+from llamapy.engine.quantizing.quantize import quantize
 from llamapy.gguf import ValueType, typed
 
 NAME = "llamapy stories"

@@ -51,7 +51,7 @@ class Facts:
 
 def _model_name(file: GGUF) -> str:
     """Architecture, size and file type, as `llama 1B Q4_K_M`."""
-    from ..engine.file_types import FILE_TYPES, GUESSED, guess
+    from ..engine.quantizing.file_types import FILE_TYPES, GUESSED, guess
 
     found = summarize(file)
     number = file.metadata.get("general.file_type")

@@ -205,12 +205,12 @@ def draft(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         raise UnsupportedError("--model-draft and --lookup both guess: leave one out")
     size = {} if options.draft_max is None else {"n": options.draft_max}
     if options.lookup:
-        from ..engine.speculative import PromptLookup
+        from ..engine.generating.speculative import PromptLookup
 
         yield {"draft": PromptLookup(**size)}
     elif options.model_draft is not None:
+        from ..engine.generating.speculative import DraftModel
         from ..engine.load import load
-        from ..engine.speculative import DraftModel
 
         with load(options.model_draft, **load_options(options)) as model:
             yield {"draft": DraftModel(model, **size)}

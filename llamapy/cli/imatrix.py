@@ -15,7 +15,7 @@ from ..errors import UnsupportedError
 from . import _options
 
 if TYPE_CHECKING:
-    from ..engine.imatrix import Imatrix
+    from ..engine.quantizing.imatrix import Imatrix
 
 INTERRUPTED = 130
 CHUNK = 512
@@ -59,8 +59,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ..engine.collect_imatrix import combined
-    from ..engine.imatrix import Imatrix
+    from ..engine.quantizing.collect_imatrix import combined
+    from ..engine.quantizing.imatrix import Imatrix
 
     files = [name for names in options.in_file for name in names.split(",")]
     onto = [Imatrix.open(name) for name in files]
@@ -77,10 +77,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _collect(text: bytes, onto: list[Imatrix], n_ctx: int, options: argparse.Namespace) -> int:
-    from ..engine.chunks import chunked
-    from ..engine.collect_imatrix import Collector, combined
+    from ..engine.generating.chunks import chunked
     from ..engine.load import load
-    from ..engine.perplexity import surprises
+    from ..engine.measuring.perplexity import surprises
+    from ..engine.quantizing.collect_imatrix import Collector, combined
 
     loading = {**_options.load_options(options), "n_ctx": n_ctx}
     with load(_options.model_path(options), **loading) as model:
@@ -118,7 +118,7 @@ def _collect(text: bytes, onto: list[Imatrix], n_ctx: int, options: argparse.Nam
         if interrupted:
             print(f"interrupted after {len(found)} of {len(chunks.chunks)} chunks")
         elif not options.no_ppl:
-            from ..engine.perplexity import Perplexity
+            from ..engine.measuring.perplexity import Perplexity
 
             print(f"Final estimate: PPL = {Perplexity.of(found, n_ctx)}")
         _save(so_far(), options)

@@ -61,8 +61,8 @@ def run(options: argparse.Namespace) -> None:
 def _merge(options: argparse.Namespace) -> None:
     from contextlib import ExitStack
 
-    from ..engine.lora import Lora
-    from ..engine.merge import merge
+    from ..engine.adapting.lora import Lora
+    from ..engine.adapting.merge import merge
     from ._console import progress
 
     with ExitStack() as stack:
@@ -98,7 +98,7 @@ def scaled(text: str) -> tuple[str, float]:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from ..engine.lora import Lora
+    from ..engine.adapting.lora import Lora
     from ._console import add_row, console, table, write_json
 
     with Lora.open(options.file, skip=options.skip) as lora:

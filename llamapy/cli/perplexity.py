@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     text = _text(options)
     loading = _options.load_options(options)
     if options.kl_divergence:
-        from ..engine.saved_logits import SavedLogits
+        from ..engine.measuring.saved_logits import SavedLogits
 
         loading["n_ctx"] = SavedLogits(options.kl_divergence_base).n_ctx
     elif not is_task:
@@ -110,8 +110,8 @@ def _text(options: argparse.Namespace) -> Any:
 
 
 def _perplexity(model: Model, text: bytes, options: argparse.Namespace) -> int:
-    from ..engine.chunks import chunked
-    from ..engine.perplexity import Perplexity
+    from ..engine.generating.chunks import chunked
+    from ..engine.measuring.perplexity import Perplexity
 
     n_ctx = options.n_ctx or CHUNK
     n_chunks = _n_chunks(options)
@@ -154,12 +154,12 @@ def _perplexity(model: Model, text: bytes, options: argparse.Namespace) -> int:
 
 def _measured(model: Model, chunks: Any, options: argparse.Namespace) -> Iterator[Any]:
     """The surprise of each chunk; the logits are saved on the way, if that is wanted."""
-    from ..engine.perplexity import surprises
+    from ..engine.measuring.perplexity import surprises
 
     if not options.kl_divergence_base:
         yield from surprises(model, chunks, n_batch=options.batch_size)
         return
-    from ..engine.saved_logits import saving_surprises
+    from ..engine.measuring.saved_logits import saving_surprises
 
     yield from saving_surprises(
         model, chunks, options.kl_divergence_base, n_batch=options.batch_size
@@ -174,7 +174,7 @@ COLUMNS = (
 
 
 def _divergence(model: Model, reference: Any, text: Any, options: argparse.Namespace) -> int:
-    from ..engine.kl_divergence import Divergences, KLDivergence, compared, divergences
+    from ..engine.measuring.kl_divergence import Divergences, KLDivergence, compared, divergences
 
     sizes = {"n_chunks": _n_chunks(options), "n_batch": options.batch_size}
     n_ctx = options.n_ctx or CHUNK
@@ -220,8 +220,8 @@ def _so_far(number: int, result: Any) -> str:
 
 
 def _tasks(model: Model, text: bytes, options: argparse.Namespace) -> int:
-    from ..engine import tasks as read
-    from ..engine.choices import Accuracy, answers, chance
+    from ..engine.measuring import tasks as read
+    from ..engine.measuring.choices import Accuracy, answers, chance
 
     if options.multiple_choice:
         tasks = read.read_multiple_choice(text, options.multiple_choice_tasks or None)

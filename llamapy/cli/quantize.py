@@ -66,13 +66,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _epilog() -> str:
-    from ..engine.file_types import names
+    from ..engine.quantizing.file_types import names
 
     return textwrap.fill(f"file types: {', '.join(names())}", 90)
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..engine.quantize import quantize
+    from ..engine.quantizing.quantize import quantize
     from ._console import add_row, console, progress, table
 
     target, file_type, threads = _positional(options)
@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _positional(options: argparse.Namespace) -> tuple[Path | None, str, int | None]:
     """The target, the file type and the threads: what stands where tells which is missing."""
-    from ..engine.file_types import find
+    from ..engine.quantizing.file_types import find
 
     rest = options.rest
     if _is_file_type(rest[0]):
@@ -138,7 +138,7 @@ def _positional(options: argparse.Namespace) -> tuple[Path | None, str, int | No
 
 
 def _is_file_type(text: str) -> bool:
-    from ..engine.file_types import find
+    from ..engine.quantizing.file_types import find
 
     try:
         find(text)
@@ -159,7 +159,7 @@ def _tensor_types(options: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def _imatrix(options: argparse.Namespace) -> Any:
-    from ..engine.imatrix import Imatrix
+    from ..engine.quantizing.imatrix import Imatrix
 
     include, exclude = options.include_weights, options.exclude_weights
     if not options.imatrix:

@@ -66,7 +66,7 @@ def _compare(options: argparse.Namespace, path: str) -> None:
 
     importance = None
     if options.imatrix:
-        from ..engine.imatrix import Imatrix
+        from ..engine.quantizing.imatrix import Imatrix
 
         importance = Imatrix.open(options.imatrix)
     if options.plot:

@@ -13,7 +13,7 @@ from ..cache import Batch
 from ..errors import UnsupportedError
 from ..models import Encoder, EncoderDecoder
 from ..tensor import Tensor
-from .texts import ids_of_all, is_one_text
+from .generating.texts import ids_of_all, is_one_text
 
 if TYPE_CHECKING:
     from .model import Model

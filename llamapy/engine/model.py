@@ -22,13 +22,13 @@ from ..ops import Hook, looking
 from ..ops.see import Looking
 from ..plan import Plan, record
 from ..tensor import Tensor
+from .adapting.lora import Adapter, Lora, add_lora
+from .adapting.steering import ControlVector, Steer, Steering
 from .embed import embed
-from .generating import Generating, Idle
+from .generating.speaker import Generating, Idle
 from .lens import Routing, logit_lens, routing
-from .lora import Adapter, Lora, add_lora
-from .measuring import Measuring
+from .measuring.measured import Measuring
 from .memory import check_cache
-from .steering import ControlVector, Steer, Steering
 
 Floats = NDArray[np.float32]
 

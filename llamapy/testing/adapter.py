@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import gguf, quants
-from ..engine.lora import ALPHA, BY_ROW, A, B
-from ..engine.steering import ControlVector
+from ..engine.adapting.lora import ALPHA, BY_ROW, A, B
+from ..engine.adapting.steering import ControlVector
 from ..gguf import Encoded
 from .model import Fixture, normal
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from llamapy.cli import main
-from llamapy.engine.imatrix import Imatrix
+from llamapy.engine.quantizing.imatrix import Imatrix
 from llamapy.testing.tiny import tiny_model
 
 DATA = Path(__file__).parent.parent / "data" / "measuring"
@@ -77,7 +77,7 @@ def test_tasks_are_scored(model, capsys, flag, file):
 
 
 def test_ctrl_c_tells_what_was_found(model, capsys, monkeypatch):
-    from llamapy.engine import perplexity
+    from llamapy.engine.measuring import perplexity
 
     whole = perplexity.surprises
 
@@ -131,7 +131,7 @@ def test_an_importance_matrix_is_written_and_added_to(model, capsys, tmp_path):
 
 
 def test_ctrl_c_leaves_what_was_collected(model, capsys, tmp_path, monkeypatch):
-    from llamapy.engine import perplexity
+    from llamapy.engine.measuring import perplexity
 
     whole = perplexity.surprises
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from llamapy import gguf
-from llamapy.engine.imatrix import Entry, Imatrix
 from llamapy.engine.model import Model
+from llamapy.engine.quantizing.imatrix import Entry, Imatrix
 from llamapy.gguf import ValueType, typed
 from llamapy.testing.model import invented
 from llamapy.testing.tiny import MERGES, vocabulary

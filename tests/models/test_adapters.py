@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llamapy.engine.lora import Lora
+from llamapy.engine.adapting.lora import Lora
 from llamapy.models import Encoder, EncoderDecoder
 from llamapy.testing.adapter import invented_lora
 from llamapy.testing.model import invented, nmse

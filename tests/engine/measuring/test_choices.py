@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import pytest
 
-from llamapy.engine.choices import Accuracy, accuracy, answers
-from llamapy.engine.tasks import read_hellaswag, read_multiple_choice, read_winogrande
+from llamapy.engine.measuring.choices import Accuracy, accuracy, answers
+from llamapy.engine.measuring.tasks import read_hellaswag, read_multiple_choice, read_winogrande
 from llamapy.errors import FormatError, ShapeError, UnsupportedError
 
 

@@ -9,8 +9,8 @@ import pytest
 
 import llamapy
 from llamapy.cache import Batch
-from llamapy.engine.collect_imatrix import Collector, combined
-from llamapy.engine.imatrix import Entry, Imatrix
+from llamapy.engine.quantizing.collect_imatrix import Collector, combined
+from llamapy.engine.quantizing.imatrix import Entry, Imatrix
 from llamapy.errors import Cancelled, ImatrixError
 from llamapy.testing.model import Fixture, invented
 

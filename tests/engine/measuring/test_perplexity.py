@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llamapy.engine import teacher_forcing
-from llamapy.engine.chunks import chunked
-from llamapy.engine.saved_logits import SavedLogits, encode_rows, saving_surprises
+from llamapy.engine.generating.chunks import chunked
+from llamapy.engine.measuring import teacher_forcing
+from llamapy.engine.measuring.saved_logits import SavedLogits, encode_rows, saving_surprises
 from llamapy.errors import Cancelled, FormatError, OutputError, ShapeError, UnsupportedError
 from llamapy.testing.model import invented
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llamapy.engine import teacher_forcing
+from llamapy.engine.measuring import teacher_forcing
 from llamapy.errors import ShapeError, UnsupportedError
 from llamapy.testing.model import invented
 

@@ -1,0 +1,1 @@
+"""Small changes of a model: LoRA adapters, merging them, and control vectors."""

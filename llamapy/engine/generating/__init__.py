@@ -1,0 +1,1 @@
+"""Text that goes on: requests share a model's steps, and become streams, answers and sessions."""

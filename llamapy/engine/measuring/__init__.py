@@ -1,0 +1,1 @@
+"""How good a model is: scores, perplexity, divergence from another, choices between answers."""

@@ -1,0 +1,1 @@
+"""Smaller files: which tensor gets which format, the encoding, and the importance of columns."""
