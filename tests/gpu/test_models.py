@@ -48,20 +48,6 @@ def test_logits_and_all_ways_of_computing(name, gpu, definitions):
     assert not definitions
 
 
-# architectures of which every operation has a kernel: the list grows until it is all of them
-WITH_KERNELS = ["llama", "qwen2", "qwen3", "stablelm", "starcoder2"]
-
-
-@pytest.mark.parametrize("architecture", WITH_KERNELS)
-def test_nothing_falls_back(architecture, gpu, definitions):
-    model = invented(architecture, device=gpu)
-    cache = model.cache(8)
-    plan = model.plan(cache, Batch.of(TOKENS[:1]))
-    assert not plan.fallbacks
-    model.forward(TOKENS)
-    assert not definitions
-
-
 @pytest.mark.parametrize("kv_type", one_of("f16", "f32", "bf16"))
 def test_a_plan_replays_what_is_computed_eagerly(kv_type, gpu):
     model = invented("llama", device=gpu, kv_type=kv_type)
