@@ -16,7 +16,7 @@ PATH = str(llamapy.default_path())
 
 @pytest.fixture(scope="module")
 def llm() -> Iterator[Llama]:
-    with Llama(PATH, n_ctx=128, verbose=False) as made:
+    with Llama(PATH, n_ctx=512, verbose=False) as made:
         yield made
 
 
@@ -45,8 +45,8 @@ def test_a_missing_file_is_named() -> None:
 
 
 def test_a_prompt_longer_than_the_context_is_refused(llm: Llama) -> None:
-    with pytest.raises(ValueError, match="exceed context window of 128"):
-        llm([5] * 128)
+    with pytest.raises(ValueError, match="exceed context window of 512"):
+        llm([5] * 512)
 
 
 def test_logprobs_need_all_logits(llm: Llama) -> None:

@@ -74,7 +74,7 @@ def mix(gpu: Any, out: Buffer, shares: Buffer, v: Buffer, *rest: Any, page: int)
     n, heads, _ = shares.shape
     sizes = [heads, v.shape[1], v.shape[-1], rest[1].shape[1]]
     program = Program("attention_parts", (v.format,))
-    yield gpu.call("mix", program, n * heads, [out, shares, v, *rest, page, *sizes])
+    yield gpu.call("attention_mix", program, n * heads, [out, shares, v, *rest, page, *sizes])
 
 
 def both(kernel: Any, name: str, times: int) -> dict[str, Any]:

@@ -25,7 +25,7 @@ KERNEL scores(
     }
 }
 
-KERNEL mix(
+KERNEL attention_mix(
     GLOBAL float *out, const GLOBAL float *shares, const GLOBAL uchar *v,
     const GLOBAL int *sequences, const GLOBAL int *pages, const GLOBAL int *lengths, int page,
     int heads, int kv_heads, int size, int n_pages
