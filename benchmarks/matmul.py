@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import time
 
 import numpy as np
@@ -113,15 +114,21 @@ class Clock:
         self.cpu_time, self.seconds = cpu_time, seconds
 
     def best(self, work, threads: int) -> float:
+        return min(self._times(work, threads))
+
+    def typical(self, work, threads: int) -> float:
+        return statistics.median(self._times(work, threads))
+
+    def _times(self, work, threads: int) -> list[float]:
         now = time.process_time if self.cpu_time else time.perf_counter
         share = threads if self.cpu_time else 1
         work()
-        least, end = float("inf"), time.perf_counter() + self.seconds
-        while time.perf_counter() < end or least == float("inf"):
+        times, end = [], time.perf_counter() + self.seconds
+        while time.perf_counter() < end or not times:
             start = now()
             work()
-            least = min(least, (now() - start) / share)
-        return least
+            times.append((now() - start) / share)
+        return times
 
 
 def split(call, count: int, threads: int):
@@ -129,15 +136,15 @@ def split(call, count: int, threads: int):
     return lambda: pool.run(call, count, grain=-(-count // threads), threads=threads)
 
 
-def memory_read(clock: Clock, threads: int):
-    """GB/s of reading memory, as a function to be called again."""
+def memory_read(seconds_of, threads: int):
+    """GB/s of reading memory, as a function to be called again; `seconds_of` is a clock's."""
     scratch, memory = np.zeros(4096, np.uint8), aligned_bytes(STREAMED)
     memory[:] = 1
     pieces = STREAMED // PIECE
     calls = [reader(ahead).bind(scratch, memory) for ahead in (0, 4096, 8192, 16384)]
 
     def measure() -> float:
-        return STREAMED / min(clock.best(split(c, pieces, threads), threads) for c in calls) / 1e9
+        return STREAMED / min(seconds_of(split(c, pieces, threads), threads) for c in calls) / 1e9
 
     return measure
 
@@ -150,8 +157,8 @@ def dot_peak(clock: Clock, threads: int) -> float:
 
 
 def limits(clock: Clock, threads: int) -> dict[str, float]:
-    """GMAC/s of the dot product, GB/s of reading."""
-    return {"gmacs": dot_peak(clock, threads), "gbs": memory_read(clock, threads)()}
+    """GMAC/s of the dot product, and GB/s of reading: what others leave of it at the moment."""
+    return {"GMAC/s": dot_peak(clock, threads), "GB/s": memory_read(clock.typical, threads)()}
 
 
 def weights(layout, rows: int) -> np.ndarray:
@@ -211,7 +218,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     clock = Clock(options.cpu_time, options.seconds)
-    readers = {threads: memory_read(clock, threads) for threads in options.threads}
+    readers = {threads: memory_read(clock.best, threads) for threads in options.threads}
     peaks = {threads: dot_peak(clock, threads) for threads in options.threads}
     rows = {
         name: {each: measure(LAYOUTS[name], clock, each, readers[each]) for each in options.threads}

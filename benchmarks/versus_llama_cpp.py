@@ -7,8 +7,9 @@ usage: python -m benchmarks.versus_llama_cpp --vocab VOCAB.gguf [--small] [--typ
 
 A synthetic llama of 1B (`--small`: 150M) is quantized to each type. Both engines load it, each in a
 process of its own, which is stopped while the other one runs; they take turns, and each pair of
-figures gives a ratio, of which the median counts. Before each pair the limits of the machine are
-measured: how fast memory is read, and the peak of the instruction for dot products of bytes.
+figures gives a ratio, of which the median counts. Right before and after each run of llamapy the
+limits of the machine are measured: how fast memory is read, and the peak of the instruction for dot
+products of bytes. Their mean is what the run is a share of.
 
 A test is `prompt` (512 tokens) or `generate` (64 tokens, one at a time; of several sequences 16 of
 each), then the depth and the number of sequences if they are not 0 and 1: `prompt@4096`,
@@ -165,9 +166,12 @@ def measure(
             seconds: dict[str, list[float]] = {side: [] for side in sides}
             limits = []
             for turn in range(rounds):
-                limits.append(matmul.limits(clock, threads))
                 for side in sorted(sides, reverse=bool(turn % 2)):
+                    before = matmul.limits(clock, threads) if side == "llamapy" else {}
                     seconds[side].append(sides[side].ask(test.request()))
+                    if before:
+                        after = matmul.limits(clock, threads)
+                        limits.append({k: (before[k] + after[k]) / 2 for k in before})
             results.append(_result(test, work, seconds, limits))
             print(line(model.stem, results[-1]), flush=True)
     finally:
@@ -189,21 +193,27 @@ def _result(
             "GB/s": work.n_bytes(test) / time / 1e9,
             "GMAC/s": work.macs(test) / time / 1e9,
         }
-    best = {key: statistics.median(each[key] for each in limits) for key in limits[0]}
-    result["limits"] = {"GB/s": best["gbs"], "GMAC/s": best["gmacs"]}
-    unit = "GMAC/s" if test.kind == "prompt" else "GB/s"
-    result["share"] = result["llamapy"][unit] / result["limits"][unit]
+    amounts = {"GB/s": work.n_bytes(test) / 1e9, "GMAC/s": work.macs(test) / 1e9}
+    result["limits"] = {unit: statistics.median(each[unit] for each in limits) for unit in amounts}
+    result["shares"] = {
+        unit: statistics.median(
+            amount / time / limit[unit]
+            for time, limit in zip(seconds["llamapy"], limits, strict=True)
+        )
+        for unit, amount in amounts.items()
+    }
     return result
 
 
 def line(name: str, result: dict[str, Any]) -> str:
     ours, theirs = result["llamapy"], result["llama.cpp"]
     unit = "GMAC/s" if result["test"].startswith("prompt") else "GB/s"
+    share, limit = 100 * result["shares"][unit], result["limits"][unit]
     pairs = " ".join(f"{each:.2f}" for each in result["ratios"])
     return (
         f"{name:16s} {result['test']:16s} {ours['tokens/s']:8.1f} {theirs['tokens/s']:8.1f} "
         f"tokens/s, ratio {result['ratio']:5.2f} ({pairs})  "
-        f"{ours[unit]:6.1f} {unit} = {100 * result['share']:3.0f} % of {result['limits'][unit]:.0f}"
+        f"{ours[unit]:6.1f} {unit} = {share:3.0f} % of {limit:.0f}"
     )
 
 
@@ -262,11 +272,11 @@ def table(results: Results) -> str:
     ]
     for name, of_type in results.items():
         for result in of_type:
-            ours, limits = result["llamapy"], result["limits"]
+            ours, shares = result["llamapy"], result["shares"]
             cells = [name, result["test"], f"{ours['tokens/s']:.1f}"]
             cells += [f"{result['llama.cpp']['tokens/s']:.1f}", f"{result['ratio']:.2f}"]
             for unit in ("GB/s", "GMAC/s"):
-                cells += [f"{ours[unit]:.1f}", f"{100 * ours[unit] / limits[unit]:.0f} %"]
+                cells += [f"{ours[unit]:.1f}", f"{100 * shares[unit]:.0f} %"]
             lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",

@@ -40,6 +40,8 @@ from .tiles import add_columns, parts_of, present_rows, tile_store
 
 # columns, or pairs of them, between two looks at the loop
 STEP = 8
+# so many tokens take so little time that the processor reads ahead by itself, at its best unasked
+QUICK = 2
 _FLOATS, _INTS = floats16.llvm, code.vector(code.I32, ROWS)
 
 
@@ -245,7 +247,7 @@ def float_rows(layout: type[FloatLayout], tile: int, streamed: bool) -> Any:
     word_bytes, per_word = layout.word_bytes, layout.word_bytes // layout.file_bytes
     many, word, one = (columns_product(layout, tile, count) for count in (STEP, per_word, 1))
     step_bytes = STEP * ROWS * layout.file_bytes
-    lines = step_bytes // 64 if streamed else 0
+    lines = step_bytes // 64 if streamed and tile > QUICK else 0
 
     @device
     def multiply_rows(weights, x, x_row, present, columns):
@@ -292,7 +294,7 @@ def plain_matmul(
 def paired_matmul(tile: int, *, streamed: bool, adds: bool = False) -> Kernel:
     """The same of BF16 weights and activations; `columns` is even, both filled up with zeros."""
     many, one, put = pairs_product(tile, STEP), pairs_product(tile, 1), tile_store(tile, adds)
-    lines = STEP if streamed else 0
+    lines = STEP if streamed and tile > QUICK else 0
 
     @device
     def multiply_rows(weights, x, x_row, present, pairs):
