@@ -3,11 +3,11 @@
     python -m benchmarks.matmul                             all formats
     python -m benchmarks.matmul Q4_0 Q6_K --cpu-time        on a machine that others use too
 
-For 512 tokens it gives GMAC/s, and the share of the peak of the instruction for dot products of
-bytes, which is measured in the same run, before and after, and the better one counts. For 1 token
-it gives GB/s, and the share of the rate at which memory is read, in turns with the product, for
-that rate may move. `8 : 1` is how many times the tokens of one in the same time 8 together are.
-Packing is from a file's bytes in memory.
+For 512 tokens it gives GMAC/s, and the share of the peak of the instruction that multiplies such
+weights (`dot4` of bytes, `dot2` of BF16, or `fma`), which is measured in the same run, before and
+after, and the better one counts. For 1 token it gives GB/s, and the share of the rate at which
+memory is read, in turns with the product, for that rate may move. `8 : 1` is how many times the
+tokens of one in the same time 8 together are. Packing is from a file's bytes in memory.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from numba.extending import intrinsic
 
 from llamapy import threads as pool
 from llamapy.backends.cpu import dots, eager, instructions, packing
+from llamapy.backends.cpu.floats import FloatLayout
 from llamapy.backends.cpu.formats import BLOCK_LAYOUTS, LAYOUTS
-from llamapy.backends.cpu.kernel import aligned_bytes, kernel
+from llamapy.backends.cpu.kernel import Kernel, aligned_bytes, kernel, once
 from llamapy.backends.cpu.simd import (
     bytes64,
     copies,
+    floats16,
     ints16,
     load_bytes64,
     prefetch_once,
+    repeat_float,
     repeat_int,
     store,
 )
@@ -41,28 +44,63 @@ CHAINS = 16
 PIECE = 4096
 
 
-@intrinsic
-def many_dots(typing, sums, value):
-    """One dot product into each of 16 independent sums."""
-    kind = types.UniTuple(ints16, CHAINS)
-
-    def lower(context, builder, sig, args):
-        sums = [builder.extract_value(args[0], k) for k in range(CHAINS)]
-        sums = [dots.dot4(builder, each, args[1], args[1], 127) for each in sums]
-        return context.make_tuple(builder, kind, sums)
-
-    return kind(kind, bytes64), lower
+# how many products each instruction makes, of a register's numbers
+PRODUCTS = {"dot4": 64, "dot2": 32, "fma": 16}
 
 
-@intrinsic
-def add_up(typing, sums):
-    def lower(context, builder, sig, args):
-        total = instructions.constant(ints16.llvm, 0)
-        for k in range(CHAINS):
-            total = builder.add(total, builder.extract_value(args[0], k))
-        return total
+def instruction_of(layout) -> str:
+    """The instruction that multiplies many tokens with such weights."""
+    if not issubclass(layout, FloatLayout):
+        return "dot4"
+    return "dot2" if eager.form(layout, None) is eager.Halves else "fma"
 
-    return ints16(sums), lower
+
+def multiply_into(builder, name: str, total, value):
+    """Products of a register with itself, added to a sum."""
+    if name == "dot4":
+        return dots.dot4(builder, total, value, value, 127)
+    value = builder.bitcast(value, total.type if name == "fma" else ints16.llvm)
+    if name == "dot2":
+        return dots.dot2_bf16(builder, total, value, value)
+    return instructions.fma(builder, value, value, total)
+
+
+@once
+def peak_kernel(name: str) -> Kernel:
+    """One such instruction after the other, with sixteen sums that do not wait for each other."""
+    part, repeat, zero = (
+        (ints16, repeat_int, 0) if name == "dot4" else (floats16, repeat_float, 0.0)
+    )
+    kind = types.UniTuple(part, CHAINS)
+
+    @intrinsic
+    def step(typing, sums, value):
+        def lower(context, builder, sig, args):
+            sums = [builder.extract_value(args[0], k) for k in range(CHAINS)]
+            sums = [multiply_into(builder, name, each, args[1]) for each in sums]
+            return context.make_tuple(builder, kind, sums)
+
+        return kind(kind, bytes64), lower
+
+    @intrinsic
+    def put(typing, at, sums):
+        def lower(context, builder, sig, args):
+            for k in range(CHAINS):
+                each = builder.extract_value(args[1], k)
+                instructions.store(builder, each, args[0], 64 * k)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, kind), lower
+
+    @kernel(f"peak_{name}")
+    def peak(out, first, last, thread):
+        value = load_bytes64(out)
+        sums = copies(repeat(zero), CHAINS)
+        for _ in range(first, last):
+            sums = step(sums, value)
+        put(out + 64, sums)
+
+    return peak
 
 
 @intrinsic
@@ -77,15 +115,6 @@ def add_lines(typing, sums, address):
         return context.make_tuple(builder, kind, sums)
 
     return kind(kind, types.int64), lower
-
-
-@kernel("dot4_peak")
-def dot4_peak(out, first, last, thread):
-    value = load_bytes64(out)
-    sums = copies(repeat_int(0), 16)
-    for _ in range(first, last):
-        sums = many_dots(sums, value)
-    store(out + 64, add_up(sums))
 
 
 def reader(ahead: int):
@@ -149,16 +178,19 @@ def memory_read(seconds_of, threads: int):
     return measure
 
 
-def dot_peak(clock: Clock, threads: int) -> float:
-    """GMAC/s of the dot product."""
-    rounds, call = 400_000, dot4_peak.bind(np.zeros(4096, np.uint8))
+def peak_of(name: str, clock: Clock, threads: int) -> float:
+    """GMAC/s of an instruction."""
+    rounds, call = 400_000, peak_kernel(name).bind(np.zeros(4096, np.uint8))
     seconds = clock.best(split(call, rounds * threads, threads), threads)
-    return rounds * threads * CHAINS * 64 / seconds / 1e9
+    return rounds * threads * CHAINS * PRODUCTS[name] / seconds / 1e9
 
 
 def limits(clock: Clock, threads: int) -> dict[str, float]:
     """GMAC/s of the dot product, and GB/s of reading: what others leave of it at the moment."""
-    return {"GMAC/s": dot_peak(clock, threads), "GB/s": memory_read(clock.typical, threads)()}
+    return {
+        "GMAC/s": peak_of("dot4", clock, threads),
+        "GB/s": memory_read(clock.typical, threads)(),
+    }
 
 
 def weights(layout, rows: int) -> np.ndarray:
@@ -219,24 +251,32 @@ def main() -> None:
     options = parser.parse_args()
     clock = Clock(options.cpu_time, options.seconds)
     readers = {threads: memory_read(clock.best, threads) for threads in options.threads}
-    peaks = {threads: dot_peak(clock, threads) for threads in options.threads}
+    names = sorted({instruction_of(LAYOUTS[name]) for name in options.formats})
+    peaks = {
+        threads: {name: peak_of(name, clock, threads) for name in names}
+        for threads in options.threads
+    }
     rows = {
         name: {each: measure(LAYOUTS[name], clock, each, readers[each]) for each in options.threads}
         for name in options.formats
     }
-    peaks = {each: max(peak, dot_peak(clock, each)) for each, peak in peaks.items()}
+    for threads, each in peaks.items():
+        for name, peak in each.items():
+            each[name] = max(peak, peak_of(name, clock, threads))
     if options.json:
         print(json.dumps({"peaks": peaks, "formats": rows}))
         return
     for threads in options.threads:
-        print(f"{threads} threads: {peaks[threads]:.0f} GMAC/s at most")
+        most = ", ".join(f"{peak:.0f} by {name}" for name, peak in peaks[threads].items())
+        print(f"{threads} threads, GMAC/s at most: {most}")
         print("format   file  packed   GMAC/s  of peak    GB/s  of read   8 : 1   packs GB/s")
         for name, figures in rows.items():
             got, layout = figures[threads], LAYOUTS[name]
+            peak = peaks[threads][instruction_of(layout)]
             print(
                 f"{name:8s} {layout.file_bytes * 8 / layout.columns:6.3f} "
                 f"{layout.bits_per_weight():6.3f} {got['gmacs']:8.0f} "
-                f"{100 * got['gmacs'] / peaks[threads]:6.0f} % {got['gbs']:8.1f} "
+                f"{100 * got['gmacs'] / peak:6.0f} % {got['gbs']:8.1f} "
                 f"{100 * got['of_read']:6.0f} % {got['eight']:7.1f} {got['packs']:11.1f}"
             )
 
