@@ -52,6 +52,7 @@ FIXTURES = (
     "lfm2-dense-gqa",
     "llama-dense-gqa",
     "llama-moe-gqa",
+    "llama4-moe-gqa",
     "mamba-dense",
     "mamba2-dense",
     "minicpm3-dense",

@@ -18,11 +18,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import llamapy
-from llamapy.testing.tiny import tiny_model
+from llamapy.testing.measured import measured_models
 
 TARGET = Path(__file__).parent.parent / "tests" / "data" / "measuring"
-SIZES = {"embedding": 32, "heads": 2, "kv_heads": 1, "feed_forward": 48, "context": 256}
 N_CTX, STRIDE = 64, 20
 WORDS = "the a cat dog house red runs sleeps in under over of and quick brown hello world tree then"
 
@@ -72,19 +70,6 @@ def multiple_choice(dice: random.Random) -> bytes:
     return struct.pack(f"<{1 + len(tasks)}I", len(tasks), *at[:-1]) + b"".join(tasks)
 
 
-def models(folder: Path) -> dict[str, Path]:
-    """A dense model, the same after rounding to Q4_0, and one of experts; all in F32."""
-    made = {}
-    for name, sizes in (("dense", {}), ("experts", {"experts": 4})):
-        half = tiny_model(folder / f"{name}-f16.gguf", **SIZES, **sizes)
-        made[name] = folder / f"{name}.gguf"
-        llamapy.quantize(half, made[name], "F32")
-    llamapy.quantize(made["dense"], folder / "q4_0.gguf", "Q4_0")
-    made["rounded"] = folder / "rounded.gguf"
-    llamapy.quantize(folder / "q4_0.gguf", made["rounded"], "F32", allow_requantize=True)
-    return made
-
-
 class Programs:
     """llama.cpp's programs, and what they print."""
 
@@ -115,7 +100,7 @@ def main() -> None:
     (TARGET / "winogrande.csv").write_text(winogrande(dice))
     (TARGET / "choices.bin").write_bytes(multiple_choice(dice))
     with tempfile.TemporaryDirectory() as folder:
-        made = models(Path(folder))
+        made = measured_models(Path(folder))
         on_text = ("-f", TARGET / "text.txt", "-c", N_CTX)
         final = r"PPL = ([\d.]+ \+/- [\d.]+)"
         chunk = r"\[\d+\]([\d.]+),"

@@ -18,14 +18,21 @@ from llamapy import gguf
 from llamapy.gguf import GGUF, Stream
 
 # layers, embedding, heads, heads of keys, size of a head, feed-forward
-SIZES = {"150m": (12, 768, 12, 4, 64, 2048), "1b": (16, 2048, 32, 8, 64, 8192)}
+SIZES = {
+    "tiny": (2, 256, 4, 2, 64, 512),
+    "150m": (12, 768, 12, 4, 64, 2048),
+    "1b": (16, 2048, 32, 8, 64, 8192),
+    "8b": (32, 4096, 32, 8, 128, 14336),
+}
 
 
-def shapes(size: str, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The tensors; the output is the embedding, as in the published models of this size."""
+def shapes(size: str, n_vocab: int, *, tied: bool = True) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The tensors. Tied: the output is the embedding, as in small published models."""
     layers, n_embd, heads, kv_heads, head, n_ff = SIZES[size]
     yield "token_embd.weight", (n_vocab, n_embd)
     yield "output_norm.weight", (n_embd,)
+    if not tied:
+        yield "output.weight", (n_vocab, n_embd)
     for layer in range(layers):
         at = f"blk.{layer}."
         yield at + "attn_norm.weight", (n_embd,)
@@ -39,13 +46,12 @@ def shapes(size: str, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield at + "ffn_down.weight", (n_embd, n_ff)
 
 
-def metadata(size: str, vocabulary: GGUF) -> dict[str, Any]:
-    """The keys of a llama, and the vocabulary's own."""
+def keys(size: str, n_vocab: int) -> dict[str, Any]:
+    """The keys of a llama."""
     layers, n_embd, heads, kv_heads, head, n_ff = SIZES[size]
-    keys = {
+    return {
         "general.architecture": "llama",
         "general.name": f"synthetic-{size}",
-        "general.file_type": np.uint32(1),
         "llama.context_length": np.uint32(8192),
         "llama.embedding_length": np.uint32(n_embd),
         "llama.block_count": np.uint32(layers),
@@ -55,10 +61,8 @@ def metadata(size: str, vocabulary: GGUF) -> dict[str, Any]:
         "llama.attention.layer_norm_rms_epsilon": np.float32(1e-5),
         "llama.rope.freq_base": np.float32(500_000),
         "llama.rope.dimension_count": np.uint32(head),
-        "llama.vocab_size": np.uint32(len(vocabulary.metadata["tokenizer.ggml.tokens"])),
+        "llama.vocab_size": np.uint32(n_vocab),
     }
-    words = vocabulary.metadata
-    return {**keys, **{key: words.value(key) for key in words if key.startswith("tokenizer.")}}
 
 
 def matrix(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Stream:
@@ -77,16 +81,19 @@ def make(path: Path, vocab: Path, size: str = "1b") -> Path:
     """Write the model."""
     rng = np.random.default_rng(0)
     with GGUF.open(vocab) as vocabulary:
-        keys = metadata(size, vocabulary)
+        words = vocabulary.metadata
+        n_vocab = len(words["tokenizer.ggml.tokens"])
+        metadata = keys(size, n_vocab) | {"general.file_type": np.uint32(1)}
+        metadata |= {key: words.value(key) for key in words if key.startswith("tokenizer.")}
         tensors: dict[str, Any] = {}
-        for name, shape in shapes(size, int(keys["llama.vocab_size"])):
+        for name, shape in shapes(size, n_vocab):
             if len(shape) == 1:
                 noise = rng.standard_normal(shape, np.float32)
                 tensors[name] = 1 + np.float32(0.05) * noise
             else:
                 deviation = 0.02 if name.startswith("token_embd") else shape[1] ** -0.5
                 tensors[name] = matrix(rng, shape, deviation)
-        gguf.write(path, keys, tensors)
+        gguf.write(path, metadata, tensors)
     return path
 
 

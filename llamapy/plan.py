@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import tables
 from .errors import UnsupportedError
 from .tensor import FLOAT32, Tensor, dtype_name
 
@@ -262,17 +263,27 @@ class Plan:
     def __len__(self) -> int:
         return len(self.launches)
 
-    def __str__(self) -> str:
-        rows = [("", "operation", "name", "shapes", "kernel", "us")]
+    def _rows(self) -> list[tuple[str, ...]]:
+        """What is shown of each launch, behind the names of the columns."""
+        rows: list[tuple[str, ...]] = [("", "operation", "name", "shapes", "kernel", "us")]
         measured = any(launch.seconds is not None for launch in self.launches)
         within = "joined" if measured else ""
         for i, launch in enumerate(self.launches):
             spent = within if launch.seconds is None else f"{launch.seconds * 1e6:.2f}"
             rows.append((str(i), launch.op, launch.name, launch.shapes, launch.kernel_name, spent))
+        return rows
+
+    def _heading(self) -> str:
         names = dict.fromkeys(launch.out.backend.name for launch in self.launches)
         where = "+".join(names) or "nothing"
-        head = f"{len(self)} launches on {where}, {self.arena.n_bytes} bytes of temporaries"
-        return f"{head}\n{_table(rows)}"
+        return f"{len(self)} launches on {where}, {self.arena.n_bytes} bytes of temporaries"
+
+    def __str__(self) -> str:
+        return f"{self._heading()}\n{_table(self._rows())}"
+
+    def _repr_html_(self) -> str:
+        header, *rows = self._rows()
+        return tables.as_html(rows, header, self._heading(), left=5)
 
 
 class Profile:

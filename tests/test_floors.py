@@ -11,7 +11,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "llamapy"
 
 FLOORS = {
-    **dict.fromkeys(("errors", "_lazy", "_version", "files", "jit", "threads", "quants"), 0),
+    **dict.fromkeys(
+        ("errors", "_lazy", "_version", "files", "heap", "jit", "tables", "threads", "quants"), 0
+    ),
     **dict.fromkeys(("gguf", "tokenizers", "chat", "grammar", "sampling"), 1),
     **dict.fromkeys(("tensor", "ops", "plan"), 2),
     "backends": 2.5,
@@ -29,6 +31,8 @@ WITHIN_GROUND = {
     "_lazy": 0,
     "_version": 0,
     "files": 1,
+    "heap": 1,
+    "tables": 1,
     "threads": 1,
     "jit": 1,
     "quants": 2,

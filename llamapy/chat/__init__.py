@@ -2,7 +2,7 @@
 
 from .answer import Answer, CallPiece, ToolCall
 from .dialect import Dialect
-from .parsing import Parser, dialect_of, dialects, parse
+from .parsing import Parser, all_dialects, dialect_of, parse
 from .template import ChatTemplate, Limits, Raised
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "Parser",
     "Raised",
     "ToolCall",
+    "all_dialects",
     "dialect_of",
-    "dialects",
     "parse",
 ]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..errors import UnsupportedError
 from .answer import Answer, Flow, ToolCall
 from .drafts import Drafts
 from .reading import Malformed, Reader, Reading, any_of, from_json, half_mark
+
+if TYPE_CHECKING:
+    from ..grammar.expressions import Expression
+    from .forcing import Function
 
 Tools = Sequence[Mapping[str, Any]]
 Marks = tuple[str, ...]
@@ -29,6 +34,8 @@ class Dialect:
     calling: ClassVar[tuple[str, ...]] = ()
     # marks that say nothing
     layout: ClassVar[tuple[str, ...]] = ()
+    # marks that calls which have to be written do not have in strings: they end something
+    unspoken: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, tools: Tools | None = None) -> None:
         """With `tools` arguments get their types; an empty list says that nothing is a call."""
@@ -131,6 +138,24 @@ class Dialect:
         """The calls that follow a mark."""
         raise Malformed
         yield
+
+    # ---- writing
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        """A call of this function, for a model that has to write one."""
+        raise UnsupportedError(
+            f"the dialect {cls.__name__}, which this chat template shows, has no calls of tools, "
+            f"so that none can be forced; all other dialects have: name one with dialect=, or use "
+            f"tool_choice='auto'"
+        )
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        """One such call or several, with the marks around them."""
+        from .forcing import several
+
+        return several(call)
 
     # ---- arguments
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ..grammar.expressions import Expression, alt, literal, seq
+from ..grammar.json_rules import array_of, dumped, list_of, object_of, sequence_of
 from .answer import ToolCall
 from .dialect import Dialect
 from .drafts import ARGUMENTS, IDS, NAMES, CallReader, checked_name
+from .forcing import LINE, Function, an_id, pair, several
 from .reading import Malformed, Reading, from_json
 
 
@@ -15,6 +18,10 @@ class JSONCalls(Dialect):
 
     # closing marks by opening ones
     marks: ClassVar[dict[str, str]] = {}
+    # the members of a call, as they are written
+    members: ClassVar[tuple[str, ...]] = ("name", "arguments")
+    # how long an id is that is one of them
+    id_length: ClassVar[tuple[int, int]] = (1, 9)
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         reader, end = self.reader, self.marks[mark]
@@ -25,6 +32,19 @@ class JSONCalls(Dialect):
             yield from reader.space()
             if not end or (yield from reader.skip(end)) or (yield from reader.is_end()):
                 return found
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        id = seq('"', an_id(*cls.id_length), '"')
+        values = dict.fromkeys(NAMES, literal(dumped(function.name))) | dict.fromkeys(IDS, id)
+        values |= dict.fromkeys(ARGUMENTS, function.arguments)
+        return object_of(sequence_of([pair(name, values[name]) for name in cls.members]))
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        mark, end = next(iter(cls.marks.items()))
+        calls = alt(call, array_of(list_of(call, 1)))
+        return several(seq(mark, LINE, calls, LINE, end)) if end else seq(mark, LINE, calls)
 
     def __init_subclass__(cls) -> None:
         if "marks" in vars(cls):

@@ -12,7 +12,7 @@ from .dialect import Dialect, Tools
 
 
 @functools.cache
-def dialects() -> dict[str, type[Dialect]]:
+def all_dialects() -> dict[str, type[Dialect]]:
     """The dialects that there are, by name: the folder is the list."""
     package = importlib.import_module(f"{__package__}.dialects")
     found: dict[str, type[Dialect]] = {}
@@ -30,19 +30,19 @@ def dialects() -> dict[str, type[Dialect]]:
 
 def dialect_of(template: str) -> type[Dialect]:
     """The dialect of models that have this chat template: that with most of its signs in it."""
-    found = [each for each in dialects().values() if each.is_of(template)]
+    found = [each for each in all_dialects().values() if each.is_of(template)]
     return max(found, key=lambda each: sum(map(len, each.signs)))
 
 
 def find_dialect(dialect: str | type[Dialect]) -> type[Dialect]:
     if not isinstance(dialect, str):
         return dialect
-    if dialect not in dialects():
+    if dialect not in all_dialects():
         raise UnsupportedError(
-            f"there is no dialect {dialect!r}: there are {', '.join(dialects())}; "
+            f"there is no dialect {dialect!r}: there are {', '.join(all_dialects())}; "
             f"dialect_of(template) finds that of a chat template"
         )
-    return dialects()[dialect]
+    return all_dialects()[dialect]
 
 
 class Parser:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ..grammar.expressions import Expression, seq
 from .answer import ToolCall
 from .dialect import Dialect
+from .forcing import LINE, Function, Member, several, where
 from .json_calls import checked_name
 from .reading import Malformed, Reading
 
@@ -24,6 +26,27 @@ class TaggedCalls(Dialect):
     def __init_subclass__(cls) -> None:
         if "outer" in vars(cls) and "calling" not in vars(cls):
             cls.calling = (cls.outer[0] or cls.function[0],)
+        if "argument" in vars(cls) and "unspoken" not in vars(cls):
+            cls.unspoken = (cls.argument[2],)
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        begin, named, end = cls.function
+        arguments = [
+            where(member, seq(cls.written_argument(function, member), LINE))
+            for member in function.members()
+        ]
+        return seq(begin, function.name, named, LINE, *arguments, end)
+
+    @classmethod
+    def written_argument(cls, function: Function, member: Member) -> Expression:
+        begin, named, end = cls.argument
+        return seq(begin, member.name, named, function.line(member.subs, *cls.unspoken), end)
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        begin, end = cls.outer
+        return seq(begin, LINE, several(call), LINE, end) if begin else several(call)
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         reader, opens = self.reader, self.function[0]

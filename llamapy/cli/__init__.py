@@ -17,7 +17,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from .._version import __version__
 from ..errors import LlamapyError
@@ -75,7 +75,7 @@ def _dispatch(words: list[str]) -> int:
 def parser_of(name: str) -> argparse.ArgumentParser:
     """What a command takes: for its `--help`, and for its page in the documentation."""
     module = _module(name)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"llamapy {name}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -83,6 +83,17 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     )
     module.arguments(parser)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in a line, and not what all could be right."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = message.removeprefix("unrecognized arguments: ").split()
+        if message.startswith("unrecognized") and wrong[0].startswith("-"):
+            near = difflib.get_close_matches(wrong[0], self._option_string_actions, 1)
+            message += f" (did you mean {near[0]}?)" if near else ""
+        self.exit(FAILED, f"{self.prog}: error: {message}; `{self.prog} --help` lists all\n")
 
 
 def _module(name: str) -> Any:

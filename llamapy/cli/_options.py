@@ -223,22 +223,26 @@ def draft(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def adapt(model: Any, options: argparse.Namespace) -> None:
     """Add the adapters and control vectors that were named."""
     for each in options.lora:
-        model.add_lora(*_scaled(each))
+        model.add_lora(*scaled(each))
     span = options.control_vector_layer_range
     layers = None if span is None else range(span[0], span[1] + 1)
     for each in options.control_vector:
-        model.steer(*_scaled(each), layers=layers)
+        model.steer(*scaled(each), layers=layers)
 
 
-def _scaled(text: str) -> tuple[str, float]:
-    """A file and its scale, which stands behind the last colon."""
+def scaled(text: str) -> tuple[str, float]:
+    """A file and its scale, of FILE or FILE:SCALE. A colon may be the path's own."""
     path, colon, scale = text.rpartition(":")
-    if not colon or Path(text).exists():
+    is_drive = len(path) == 1 and path.isalpha()  # C:file
+    if not colon or is_drive or Path(text).exists():
         return text, 1.0
     try:
         return path, float(scale)
-    except ValueError:  # a colon of the path's own
-        return text, 1.0
+    except ValueError:
+        raise UnsupportedError(
+            f"there is no file {text!r}, and it is no pair FILE:SCALE, such as pirate.gguf:0.7, "
+            f"for {scale!r} is no number"
+        ) from None
 
 
 def _layers(text: str) -> int:

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     n_ctx = options.n_ctx or known
     has_text = options.prompt is not None or options.prompt_file is not None
     text = _options.prompt(options) if has_text or not onto else None
-    if text is None:
+    if not text:
         if not onto:
             raise UnsupportedError("there is no text: pass -f FILE, or --in-file to combine files")
         _save(combined(onto, n_ctx), options)

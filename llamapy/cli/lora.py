@@ -14,8 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import UnsupportedError
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -64,6 +62,7 @@ def _merge(options: argparse.Namespace) -> None:
     from ..engine.adapting.lora import Lora
     from ..engine.adapting.merge import merge
     from ._console import progress
+    from ._options import scaled
 
     with ExitStack() as stack:
         adapters = []
@@ -80,21 +79,6 @@ def _merge(options: argparse.Namespace) -> None:
                 progress=tell,
             )
     print(done)
-
-
-def scaled(text: str) -> tuple[str, float]:
-    """A file and its scale, of FILE or FILE:SCALE."""
-    path, colon, after = text.rpartition(":")
-    if not colon or Path(text).exists():
-        return text, 1.0
-    try:
-        return path, float(after)
-    except ValueError:
-        if "/" in after or "\\" in after:  # of a drive, C:\
-            return text, 1.0
-        raise UnsupportedError(
-            f"{text!r} is no pair FILE:SCALE, such as pirate.gguf:0.7: {after!r} is no number"
-        ) from None
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -100,7 +100,7 @@ def _text(options: argparse.Namespace) -> Any:
             )
         return None
     text = _options.prompt(options)
-    if text is None:
+    if not text:
         raise UnsupportedError("there is no text to measure on: pass -f FILE, or pipe it in")
     # an editor's last newline is none of the text's
     return text if options.multiple_choice else text.removesuffix(b"\n")

@@ -21,13 +21,11 @@ from ..sampling import Sampler
 from .chat import create_chat_completion
 from .completion import create_completion
 from .embedding import create_embedding, embed
-from .grammar import LlamaGrammar
 from .options import DEFAULT_SEED, N_LAYERS, POOLINGS, check_options, kv_type
 from .parts import (
     Ids,
     LlamaRAMCache,
     LlamaState,
-    LogitsProcessorList,
     Scores,
     StoppingCriteriaList,
     common_prefix,
@@ -141,30 +139,14 @@ class Llama:
             self.n_tokens += len(piece)
             self._requires_eval = False
 
-    def sample(
-        self,
-        top_k: int = 40,
-        top_p: float = 0.95,
-        min_p: float = 0.05,
-        typical_p: float = 1.0,
-        temp: float = 0.80,
-        repeat_penalty: float = 1.0,
-        frequency_penalty: float = 0.0,
-        presence_penalty: float = 0.0,
-        tfs_z: float = 1.0,
-        mirostat_mode: int = 0,
-        mirostat_eta: float = 0.1,
-        mirostat_tau: float = 5.0,
-        penalize_nl: bool = True,
-        logits_processor: LogitsProcessorList | None = None,
-        grammar: LlamaGrammar | None = None,
-        idx: int | None = None,
-    ) -> int:
-        """Choose a token by the logits that `eval` left, of the last token or the one at `idx`."""
+    def sample(self, *options: Any, idx: int | None = None, **named: Any) -> int:
+        """Choose a token by the logits that `eval` left, of the last token or the one at `idx`.
+
+        Options are those of llama-cpp-python: top_k, top_p, min_p, typical_p, temp ...
+        """
         if not self.n_tokens:
             raise UnsupportedError("there are no logits to sample from: eval tokens first")
-        options = {k: v for k, v in locals().items() if k not in ("self", "idx")}
-        return self._sample(sampler_of(self, **options), idx)
+        return self._sample(sampler_of(self, *options, **named), idx)
 
     def _sample(self, sampler: Sampler, idx: int | None) -> int:
         return sampler(self._last[-1 if idx is None else idx - self.n_tokens])

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 def sampler_of(
     llama: Llama,
-    *,
     top_k: int = 40,
     top_p: float = 0.95,
     min_p: float = 0.05,

@@ -21,6 +21,8 @@ from .identity import model_hash
 from .memory import LEAST_CONTEXT, MemoryPlan, Planner
 from .model import Model
 
+LONGEST = 1 << 25  # tokens of a context; planning one notes all its positions
+
 # called with the steps that are done and all there are: kernels that had to be compiled, for this
 # machine has not seen them before, and tensors; False stops the loading
 Progress: TypeAlias = Callable[[int, int], object]
@@ -44,6 +46,9 @@ def load(
 
     `n_ctx` is the longest context, by default the one that the model was trained with. `kv_type`
     is the format of remembered keys and values. `precision="float32"` rounds no activations.
+    `deterministic=True` asks for the same bits whenever the same is computed on the same machine:
+    all devices here give them anyway, so it changes nothing; on the device cpu they depend neither
+    on the threads nor on what is computed beside it.
     `model` is an architecture of your own. A device that is not there is an error. Several devices,
     such as "cuda:0,cuda:1", share the layers, by free memory or as `split` says; with
     `n_gpu_layers`, the last ones lie on the GPU and the others on the CPU.
@@ -52,8 +57,8 @@ def load(
         path = default_path()
     if precision not in (None, "float32"):
         raise UnsupportedError(f"precision is {precision!r}: choose None or 'float32'")
-    if n_ctx is not None and n_ctx < 1:
-        raise UnsupportedError(f"n_ctx is {n_ctx}: a context has at least one token")
+    if n_ctx is not None and not (isinstance(n_ctx, int) and 1 <= n_ctx <= LONGEST):
+        raise UnsupportedError(f"n_ctx is {n_ctx!r}: a context has 1 to {LONGEST} tokens")
     options: dict[str, Any] = {
         "threads": threads,
         "precision": precision,

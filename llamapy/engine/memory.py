@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .. import tables
 from ..backends import GRAPHICS, Backend
 from ..backends.several import parts_of, with_parts
 from ..cache import PAGE, Batch, Cache
@@ -95,8 +96,13 @@ class MemoryPlan:
         yield "free", self.free
 
     def __str__(self) -> str:
-        lines = [f"{name}: {size(n) if n is not None else 'unknown'}" for name, n in self.rows()]
-        return "\n".join(lines)
+        return "\n".join(f"{name}: {shown}" for name, shown in self._shown())
+
+    def _repr_html_(self) -> str:
+        return tables.as_html(self._shown(), caption=f"memory on {self.device}")
+
+    def _shown(self) -> Iterator[tuple[str, str]]:
+        return ((name, "unknown" if n is None else size(n)) for name, n in self.rows())
 
 
 class Planner:

@@ -6,7 +6,6 @@ import functools
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,28 +26,13 @@ from .adapting.steering import ControlVector, Steer, Steering
 from .embed import embed
 from .generating.speaker import Generating, Idle
 from .lens import Routing, logit_lens, routing
+from .likeliest import is_far, likeliest
 from .measuring.measured import Measuring
 from .memory import check_cache
+from .output import Output
+from .overview import html_of
 
 Floats = NDArray[np.float32]
-
-
-@dataclass
-class Output:
-    """What a forward pass gave. `out["blk.3.ffn_out"]` is a point that was captured."""
-
-    logits: Floats  # [n, V]: of all tokens, the last, or none
-    embeddings: Floats  # [n, E]: an encoder's, of all tokens
-    hidden: dict[int, Floats] = field(default_factory=dict)  # [n, E] each
-    captured: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        if name not in self.captured:
-            raise KeyError(
-                f"{name!r} was not captured: pass capture=({name!r},); there are "
-                f"{', '.join(self.captured) or 'none'}"
-            )
-        return self.captured[name]
 
 
 class Model(Generating, Measuring):
@@ -87,10 +71,12 @@ class Model(Generating, Measuring):
 
     @property
     def config(self) -> Any:
+        """Sizes and settings, as the architecture has read them from the file."""
         return self.decoder.config
 
     @property
     def backend(self) -> Backend:
+        """The device that it lies on."""
         return self.decoder.backend
 
     def hash(self) -> str:
@@ -127,6 +113,9 @@ class Model(Generating, Measuring):
             f"<Model {type(self.decoder).__name__}: {c.n_layer} layers of {c.n_embd}, "
             f"{self.decoder.n_vocab} tokens, on {self.backend.name}>"
         )
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     # ---- computing
 
@@ -211,22 +200,23 @@ class Model(Generating, Measuring):
             look.seen,
         )
 
-    def run(self, cache: Cache, batch: Batch) -> Floats:
+    def run(self, cache: Cache, batch: Batch, *, few: bool = False) -> Floats:
         """The logits, or embeddings, of a batch's outputs; the cache remembers the batch.
 
         Small batches are recorded the first time, and replayed from then on. If this fails or is
-        interrupted, the cache is as it was.
+        interrupted, the cache is as it was. With `few`, a device whose memory is far gives
+        [n, 2, k] instead: the likeliest tokens, best first, and their logits.
         """
         self.check_tokens(batch.tokens)
         ends = {sequence: cache.end(sequence) for sequence in set(batch.sequences)}
         step = cache.begin(batch)
         try:
-            logits = self._compute(cache, step)
+            logits = self._compute(cache, step, few and self._is_far)
+            return _host(logits, len(batch.outputs), self._n_given).copy()
         except BaseException:
             for sequence, end in ends.items():
                 cache.remove(sequence, end, cache.end(sequence))
             raise
-        return _host(logits, len(batch.outputs), self._n_given).copy()
 
     def encode(self, cache: Cache, tokens: Sequence[int], sequence: int = 0) -> Floats:
         """Read a source with the encoder of a model such as T5; its decoder begins anew.
@@ -272,32 +262,40 @@ class Model(Generating, Measuring):
         self.check_tokens(batch.tokens)
         return self._plan(cache, cache.begin(batch))
 
-    def _compute(self, cache: Cache, step: Step) -> Tensor | None:
+    @functools.cached_property
+    def _is_far(self) -> bool:
+        return is_far(self.decoder)
+
+    def _given(self, step: Step, few: bool) -> Tensor | None:
+        """What leaves the device."""
+        return likeliest(self.decoder(step)) if few else self.decoder(step)
+
+    def _compute(self, cache: Cache, step: Step, few: bool = False) -> Tensor | None:
         if PADDED < step.n_tokens < cache.n_batch:
             # of large batches only whole ones are met again; others share the memory of plans
             with self.looking():
-                return record(self.decoder, step, arena=cache.arena).output
-        if (plan := step.plans.get(self._plan_key())) is None:
-            return self._plan(cache, step).output
+                return record(self._given, step, few, arena=cache.arena).output
+        if (plan := step.plans.get(self._plan_key(few))) is None:
+            return self._plan(cache, step, few).output
         plan.run()
         return plan.output
 
-    def _plan(self, cache: Cache, step: Step) -> Plan:
+    def _plan(self, cache: Cache, step: Step, few: bool = False) -> Plan:
         with self.looking():
-            plan = record(self.decoder, step, arena=cache.arena)
+            plan = record(self._given, step, few, arena=cache.arena)
         plan.run = self.backend.compile(plan)
         # plans with adapters that were removed would keep their weights
         there = {adapter.number for adapter in self.adapters}
         for old in [key for key in step.plans if not there.issuperset(key[1])]:
             del step.plans[old]
-        step.plans[self._plan_key()] = plan
+        step.plans[self._plan_key(few)] = plan
         return plan
 
-    def _plan_key(self) -> tuple[Any, ...]:
+    def _plan_key(self, few: bool = False) -> tuple[Any, ...]:
         """What makes plans of one step differ. A plan keeps its hooks, and so their ids, alive."""
         hooks = tuple((pattern, id(hook)) for pattern, hook in self.hooks.items())
         adapters = tuple(adapter.number for adapter in self.adapters if adapter.scale)
-        return hooks, adapters, self.steering.layers
+        return hooks, adapters, self.steering.layers, few
 
     def looking(self, keep: Sequence[str] = ()) -> AbstractContextManager[Looking]:
         """Compute with this model's hooks and control vectors, and keep what passes some points."""
@@ -312,6 +310,8 @@ class Model(Generating, Measuring):
     def check_tokens(self, tokens: Sequence[int]) -> None:
         """Refuse what is not in the vocabulary, and nothing at all."""
         n_vocab = self.decoder.n_vocab
+        if isinstance(tokens, str):
+            raise UnsupportedError("this takes token ids: model.tokenizer.encode(text) gives them")
         if not len(tokens):
             raise ShapeError("there are no tokens to compute: pass at least one")
         for token in tokens:

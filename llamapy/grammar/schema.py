@@ -59,13 +59,14 @@ def parsed(text: str) -> Any:
 class Schema:
     """A schema, and the rules that were made of its parts so far."""
 
-    def __init__(self, root: Any, nesting: int = 0) -> None:
+    def __init__(self, root: Any, nesting: int = 0, *, beside: Schema | None = None) -> None:
+        """`beside` is another schema, of whose rules this one's shall be told apart."""
         if nesting > MAX_NESTING:
             raise refuse("#", "listed values have demands that list values, and so on: list fewer")
         self.root, self._nesting = root, nesting
         self.made: dict[str, Expression] = {}
         self._names: dict[frozenset[str], str] = {}
-        self._taken = {"root", *RULES}
+        self._taken: set[str] = {"root", *RULES} if beside is None else beside._taken
         self._used: set[str] = set()
         self._depth = 0
         self._later: list[tuple[str, Subs]] = []

@@ -59,10 +59,10 @@ class Experts(SwiGLUExperts):
     router: Router = group()
 
     def mix(self, x: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
-        gate, up = self.gate_up(x.view(x.shape[0], 1, x.shape[1]), ids)  # [T, C, M] both
-        # gate and up are linear: scaled before or after, it is the same
-        gate = see("ffn_moe_gate", ops.mul_heads(gate, weights))  # [T, C, M]
-        up = see("ffn_moe_up", ops.mul_heads(up, weights))  # [T, C, M]
+        t, c = weights.shape
+        rows = ops.repeat_heads(x.view(t, 1, x.shape[1]), times=c)
+        rows = see("ffn_moe_weighted", ops.mul_heads(rows, weights))  # [T, C, E]
+        gate, up = self.gate_up(rows, ids)  # [T, C, M] both
         y = see("ffn_moe_down", self.ffn_down_exps(self.activate(gate, up), ids))  # [T, C, E]
         return see("ffn_moe_out", ops.expert_total(y))  # [T, E]
 

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UnsupportedError
+from ..errors import ShapeError, UnsupportedError
 from ..plan import Launch, new_tensor, recording
 from ..tensor import Tensor
 
@@ -126,7 +126,15 @@ def _replace(name: str, x: Tensor, hook: Hook) -> Tensor:
     def run(out: Any, buffer: Any) -> None:
         values = np.array(backend.get(buffer)).reshape(x_shape)
         changed = hook(name, values)
-        backend.write(out, values if changed is None else changed)
+        if changed is not None:
+            try:
+                values = np.broadcast_to(changed, x_shape)
+            except ValueError:
+                raise ShapeError(
+                    f"a hook for {name} returned {list(np.shape(changed))}, and the values there "
+                    f"are {list(x_shape)}: return as many, or None to leave them"
+                ) from None
+        backend.write(out, values)
 
     x_shape = x.shape
     launch = Launch("hook", run, out, (x,), {})

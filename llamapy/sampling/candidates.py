@@ -40,6 +40,13 @@ class Candidates:
         self._probs: Floats | None = None
         self._fresh = False  # whether these are the probabilities of just these candidates
 
+    @classmethod
+    def likeliest(cls, ids: ArrayLike, logits: ArrayLike) -> Candidates:
+        """The likeliest tokens of a row, which come best first, of equals the lowest id first."""
+        candidates = cls(logits, ids)
+        candidates.is_sorted = True
+        return candidates
+
     def __len__(self) -> int:
         return self.logits.size
 

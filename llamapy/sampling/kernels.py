@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..heap import push, sink
 from ..jit import float_bits, kernel
 
 BLOCK = 64  # of logits, which are passed over together if none of them is large enough
@@ -32,12 +33,7 @@ def largest_of(logits, found):
             rank = np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
             key = (np.int64(rank) << 32) | (0xFFFFFFFF - i)
             if size < n:
-                at = size
-                size += 1
-                while at > 0 and heap[(at - 1) >> 1] > key:
-                    heap[at] = heap[(at - 1) >> 1]
-                    at = (at - 1) >> 1
-                heap[at] = key
+                size = push(heap, size, key)
             elif key > heap[0]:
                 sink(heap, n, key)
         worst = logits[0xFFFFFFFF - (heap[0] & 0xFFFFFFFF)]
@@ -45,21 +41,3 @@ def largest_of(logits, found):
         size -= 1
         found[size] = 0xFFFFFFFF - (heap[0] & 0xFFFFFFFF)
         sink(heap, size, heap[size])
-
-
-@kernel
-def sink(heap, size, key):
-    """Put a key in the place of the least one."""
-    at = 0
-    while True:
-        below = 2 * at + 1
-        if below >= size:
-            break
-        if below + 1 < size and heap[below + 1] < heap[below]:
-            below += 1
-        if heap[below] >= key:
-            break
-        heap[at] = heap[below]
-        at = below
-    if size > 0:
-        heap[at] = key

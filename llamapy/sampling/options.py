@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from ..errors import UnsupportedError
 from .choosing import Draw
@@ -133,8 +137,20 @@ def _known(options: Mapping[str, Any]) -> dict[str, Any]:
                 f"there is no sampling option {name!r}{hint}: there are {', '.join(DEFAULTS)}"
             )
         if value is not None:
+            _check_number(name, value, DEFAULTS[option])
             known[option] = value
     return known
+
+
+def _check_number(name: str, value: Any, default: Any) -> None:
+    """Refuse what is no number where one belongs."""
+    if isinstance(default, int | float):
+        is_number = isinstance(value, numbers.Real | np.number)
+        if not is_number or math.isnan(value) or (type(default) is int and value != int(value)):
+            kind = "whole number" if type(default) is int else "number"
+            raise UnsupportedError(f"{name} is {value!r}: pass a {kind}, such as {default}")
+        if OTHER_NAMES.get(name, name) == "repeat_penalty" and value <= 0:
+            raise UnsupportedError(f"{name} is {value}, and logits are divided by it: pass 1 or so")
 
 
 def _stored(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +182,14 @@ def _order(given: str | Iterable[str]) -> list[str]:
 
 def _bias(given: Any) -> list[Stage]:
     pairs = given.items() if isinstance(given, Mapping) else given
-    bias = {int(token): float(amount) for token, amount in pairs}
+    try:
+        bias = {int(token): float(amount) for token, amount in pairs}
+    except (ValueError, TypeError):
+        raise UnsupportedError(
+            f"logit_bias is {given!r:.200}: pass a dict of numbers by the ids of tokens"
+        ) from None
+    if any(math.isnan(amount) for amount in bias.values()):
+        raise UnsupportedError(f"logit_bias is {given!r:.200}, and one amount is no number")
     return [LogitBias(bias)] if bias else []
 
 

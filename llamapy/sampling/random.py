@@ -14,8 +14,9 @@ class Random:
     """Numbers from 0 to 1. Without a seed, another stream each time."""
 
     def __init__(self, seed: int | None) -> None:
-        if seed is not None and not 0 <= seed < 1 << 32:
-            raise UnsupportedError(f"seed is {seed}: pass None, or 0 to {(1 << 32) - 1}")
+        is_whole = isinstance(seed, int | np.integer)
+        if seed is not None and not (is_whole and 0 <= seed < 1 << 32):
+            raise UnsupportedError(f"seed is {seed!r}: pass None, or 0 to {(1 << 32) - 1}")
         self._bits = np.random.MT19937()
         self._bits._legacy_seeding(secrets.randbits(32) if seed is None else seed)
 

@@ -36,6 +36,11 @@ class Penalties(Stage):
     def __post_init__(self) -> None:
         self.reset()
 
+    @property
+    def is_on(self) -> bool:
+        """Whether any token is penalized."""
+        return self.repeat != 1 or self.frequency != 0 or self.presence != 0
+
     def reset(self) -> None:
         self._last: deque[int] = deque(maxlen=max(0, self.last_n))
 
@@ -43,8 +48,7 @@ class Penalties(Stage):
         self._last.append(token)
 
     def apply(self, candidates: Candidates) -> None:
-        changes = self.repeat != 1 or self.frequency != 0 or self.presence != 0
-        if not changes or not self._last:
+        if not self.is_on or not self._last:
             return
         used, which = np.unique(np.array(self._last, np.int32), return_inverse=True)
         ages = np.arange(len(self._last))[::-1]
@@ -75,12 +79,13 @@ class DRY(Stage):
 
     def __post_init__(self) -> None:
         self._heads: dict[int, list[list[int]]] = {}
-        if self._is_on and self.breakers and self.tokenizer is not None:
+        if self.is_on and self.breakers and self.tokenizer is not None:
             self._heads = breaking_tokens(self.tokenizer, self.breakers)
         self.reset()
 
     @property
-    def _is_on(self) -> bool:
+    def is_on(self) -> bool:
+        """Whether any repetition is penalized."""
         return self.multiplier != 0 and self.base >= 1 and self.last_n > 0
 
     def reset(self) -> None:
@@ -97,7 +102,7 @@ class DRY(Stage):
 
     def apply(self, candidates: Candidates) -> None:
         newest_first = list(reversed(self._last))
-        if not self._is_on or len(newest_first) <= self.allowed_length:
+        if not self.is_on or len(newest_first) <= self.allowed_length:
             return
         limit = self._unbroken(newest_first)
         if limit < self.allowed_length:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, overload
@@ -10,6 +9,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import tables
 from ..errors import UnsupportedError
 from .candidates import Candidates
 from .choosing import Greedy
@@ -73,7 +73,7 @@ class Sampler(Sequence[Stage]):
 
         return from_options(**options)
 
-    def __call__(self, logits: ArrayLike) -> int:
+    def __call__(self, logits: ArrayLike | Candidates) -> int:
         """Choose a token, and remember it."""
         return self.choose(self.apply(logits))
 
@@ -143,6 +143,11 @@ class Sampler(Sequence[Stage]):
     def __repr__(self) -> str:
         return f"Sampler([{', '.join(map(repr, self.stages))}])"
 
+    def _repr_html_(self) -> str:
+        about = [(type(stage).__doc__ or "").partition("\n")[0] for stage in self.stages]
+        rows = [(repr(stage), text) for stage, text in zip(self.stages, about, strict=True)]
+        return tables.as_html(rows, caption="tokens are chosen in these stages", left=2)
+
 
 def _stage(given: Stage | LogitsProcessor) -> Stage:
     if isinstance(given, Stage):
@@ -208,9 +213,4 @@ class Trace(Sequence[Traced]):
         )
 
     def _repr_html_(self) -> str:
-        def line(cells: Iterable[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-        body = "".join(line(row, "td") for row in self.rows())
-        head = line(("stage", "tokens", "likeliest"), "th")
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+        return tables.as_html(self.rows(), ("stage", "tokens", "likeliest"), left=3)

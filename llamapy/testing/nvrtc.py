@@ -25,6 +25,10 @@ _USED = re.compile(r"Used (\d+) registers")
 _SHARED = re.compile(r"(\d+) bytes smem")
 
 
+# what CuPy adds
+AS_CUPY = (b"-std=c++17", b"--device-as-default-execution-space", b"-ftz=true")
+
+
 @dataclass(frozen=True)
 class Compiled:
     """What a kernel takes of each lane, in registers and bytes."""
@@ -54,7 +58,7 @@ def compile_cuda(text: str, architecture: str) -> dict[str, Compiled]:
     program = ctypes.c_void_p()
     _check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"k.cu", 0, None, None))
     try:
-        options = [f"--gpu-architecture={architecture}".encode(), b"--ptxas-options=-v"]
+        options = [f"--gpu-architecture={architecture}".encode(), b"--ptxas-options=-v", *AS_CUPY]
         given = (ctypes.c_char_p * len(options))(*options)
         result = nvrtc.nvrtcCompileProgram(program, len(options), given)
         size = ctypes.c_size_t()

@@ -226,6 +226,8 @@ class Stream:
 
 
 def _utf8(text: str) -> bytes:
+    if not isinstance(text, str):
+        raise TokenizerError(f"{text!r:.200} is no text: pass a str, or bytes in UTF-8")
     try:
         return text.encode()
     except UnicodeEncodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import llamapy.chat
 from llamapy import UnsupportedError
-from llamapy.chat import Answer, CallPiece, Parser, ToolCall, dialect_of, dialects, parse
+from llamapy.chat import Answer, CallPiece, Parser, ToolCall, all_dialects, dialect_of, parse
 
 from .conversations import CLOCK, WEATHER
 
@@ -314,22 +316,29 @@ def test_examples(
             same(streamed(pieces, dialect), parse(other, dialect))
 
 
+def test_the_list_stays_where_it_was() -> None:
+    """Importing the folder of dialects puts nothing in the place of a public name."""
+    importlib.import_module("llamapy.chat.dialects.hermes")
+    assert llamapy.chat.all_dialects()["hermes"].__name__ == "Hermes"
+    assert all(callable(getattr(llamapy.chat, name)) for name in llamapy.chat.__all__)
+
+
 def test_every_dialect_has_an_example() -> None:
-    assert {example[0] for example in EXAMPLES} == set(dialects())
+    assert {example[0] for example in EXAMPLES} == set(all_dialects())
 
 
-@pytest.mark.parametrize("dialect", dialects())
+@pytest.mark.parametrize("dialect", all_dialects())
 def test_text_is_text(dialect: str) -> None:
     text = ' Hello, <b>world</b>!\n\n```json\n{"a": [1]}\n```\nTwo  spaces, [x], |y|.\n'
     assert parse(text, dialect) == Answer(text)
     assert streamed(text, dialect) == Answer(text)
 
 
-@pytest.mark.parametrize("dialect", dialects())
+@pytest.mark.parametrize("dialect", all_dialects())
 @settings(max_examples=25)
 @given(data=st.data())
 def test_streams_add_up_to_the_whole(dialect: str, data: st.DataObject) -> None:
-    kind = dialects()[dialect]
+    kind = all_dialects()[dialect]
     marks = st.sampled_from([*filter(None, (*kind.calling, *kind.layout, *kind.thinking)), JSON])
     piece = st.one_of(marks, st.text(max_size=3), st.sampled_from(list('{}[]<>|"\n ')))
     pieces = data.draw(st.lists(piece, max_size=12))
@@ -560,7 +569,7 @@ def test_dialects_of_real_templates(golden_folder: Path) -> None:
     files = {file.stem: file for file in (golden_folder / "templates").glob("*.jinja")}
     if not files:
         pytest.skip("LLAMAPY_GOLDEN has no folder templates/ with chat templates")
-    names = {kind: name for name, kind in dialects().items()}
+    names = {kind: name for name, kind in all_dialects().items()}
     found = {stem: names[dialect_of(file.read_text())] for stem, file in files.items()}
     assert {stem: found[stem] for stem in REAL if stem in found} == {
         stem: name for stem, name in REAL.items() if stem in found

@@ -41,6 +41,28 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         assert f"usage: llamapy {name}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            "run --top_k=3",
+            "unrecognized arguments: --top_k=3 (did you mean --top-k?); `llamapy run",
+        ),
+        ("run -n abc", "argument -n/--predict/--n-predict: invalid int value: 'abc'; `llamapy run"),
+        ("gguf", "the following arguments are required: ACTION; `llamapy gguf --help` lists all"),
+        ("lora merge --mdoel x", "required: -m/--model, --lora, -o/--output; `llamapy lora merge"),
+    ],
+)
+def test_wrong_words_are_told_in_a_line(
+    words: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.count("\n") == 1
+    assert told in error
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"llamapy {llamapy.__version__}\n"

@@ -9,9 +9,10 @@ import sys
 import pytest
 
 from llamapy.cli import _screen
-from llamapy.cli._options import _scaled
+from llamapy.cli._options import scaled
 from llamapy.cli._reading import Reader, history_file
 from llamapy.cli._screen import FORGET, Screen, interruptible
+from llamapy.errors import UnsupportedError
 
 COLUMNS = 40
 
@@ -131,8 +132,13 @@ def test_where_the_history_is(monkeypatch, tmp_path):
 
 
 def test_files_with_a_scale(tmp_path):
-    assert _scaled("a.gguf") == ("a.gguf", 1)
-    assert _scaled("a.gguf:0.5") == ("a.gguf", 0.5)
-    assert _scaled("C:a.gguf") == ("C:a.gguf", 1)
+    assert scaled("a.gguf") == ("a.gguf", 1)
+    assert scaled("a.gguf:0.5") == ("a.gguf", 0.5)
+    for path in ("C:a.gguf", "C:\\models\\a.gguf", "c:/a.gguf"):
+        assert scaled(path) == (path, 1)
+        assert scaled(f"{path}:-2") == (path, -2)
+    for wrong in ("a.gguf:half", "a.gguf:", "C:a.gguf:x"):
+        with pytest.raises(UnsupportedError, match=r"no pair FILE:SCALE, .* is no number"):
+            scaled(wrong)
     (tmp_path / "a:2").touch()
-    assert _scaled(str(tmp_path / "a:2")) == (str(tmp_path / "a:2"), 1)
+    assert scaled(str(tmp_path / "a:2")) == (str(tmp_path / "a:2"), 1)

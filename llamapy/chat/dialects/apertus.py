@@ -1,7 +1,10 @@
 """Apertus: the function's name is the key of its arguments."""
 
+from ...grammar.expressions import Expression, seq
+from ...grammar.json_rules import array_of, list_of, object_of
 from ..answer import ToolCall
 from ..dialect import Dialect
+from ..forcing import Function, pair
 from ..json_calls import checked_arguments, checked_name
 from ..reading import Malformed, Reading
 
@@ -14,6 +17,14 @@ class Apertus(Dialect):
     calling = ("<|tools_prefix|>",)
     interrupts = ("<|tools_prefix|>",)
     layout = ("<|assistant_end|>",)
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        return object_of(pair(function.name, function.arguments))
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return seq("<|tools_prefix|>", array_of(list_of(call, 1)), "<|tools_suffix|>")
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         reader = self.reader

@@ -11,6 +11,7 @@ class CommandR(JSONCalls):
 
     signs: ClassVar[Marks] = ("<|START_ACTION|>", "<|START_RESPONSE|>")
     marks = {"<|START_ACTION|>": "<|END_ACTION|>"}
+    members = ("tool_call_id", "tool_name", "parameters")
     thinking = ("<|START_THINKING|>", "<|END_THINKING|>")
     interrupts: ClassVar[Marks] = ("<|START_ACTION|>", "<|START_RESPONSE|>")
     layout: ClassVar[Marks] = (

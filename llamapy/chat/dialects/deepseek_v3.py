@@ -4,8 +4,10 @@
 
 from typing import ClassVar
 
+from ...grammar.expressions import Expression, seq
 from ..answer import ToolCall
 from ..dialect import Dialect, Marks
+from ..forcing import Function, several
 from ..json_calls import named_call
 from ..reading import Reading
 
@@ -21,6 +23,15 @@ class DeepSeekV3(Dialect):
     calling: ClassVar[Marks] = (SECTION, CALL)
     interrupts: ClassVar[Marks] = (SECTION,)
     layout: ClassVar[Marks] = ("<｜end▁of▁sentence｜>",)
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        code = seq("\n```json\n", function.arguments, "\n```")
+        return seq(CALL, "function", BETWEEN, function.name, code, CALL_END)
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return seq(SECTION, several(call), SECTION_END)
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         reader = self.reader

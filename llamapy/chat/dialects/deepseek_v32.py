@@ -4,6 +4,8 @@
 
 from typing import Any
 
+from ...grammar.expressions import Alt, Expression, seq
+from ..forcing import Function, Member
 from ..reading import Malformed, Reading, from_json
 from ..tagged_calls import TaggedCalls
 
@@ -21,6 +23,18 @@ class DeepSeekV32(TaggedCalls):
     function = (f'<{D}invoke name="', '">', f"</{D}invoke>")
     argument = (f'<{D}parameter name="', '"', f"</{D}parameter>")
     layout = ("<｜end▁of▁sentence｜>",)
+
+    @classmethod
+    def written_argument(cls, function: Function, member: Member) -> Expression:
+        begin, named, end = cls.argument
+        values = [
+            seq(
+                f'{named} string="{str(kind == "string").lower()}">',
+                function.bare(kind, facts, end),
+            )
+            for kind, facts in function.values(member.subs)
+        ]
+        return seq(begin, member.name, Alt(tuple(values)), end)
 
     def end_of(self, mark: str) -> str:
         return dict([self.outer, self.other])[mark]

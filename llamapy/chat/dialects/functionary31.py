@@ -1,6 +1,8 @@
 """Functionary 3.1, and Llama 3.1 with tools of one's own."""
 
+from ...grammar.expressions import Expression, seq
 from ..answer import ToolCall
+from ..forcing import Function, several
 from ..json_calls import named_call
 from ..reading import Reading
 from .llama3 import TAG, Llama3
@@ -11,6 +13,14 @@ class Functionary31(Llama3):
 
     signs = ("<function=", "</function>", TAG)
     calling = ("<function=", TAG)
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        return seq("<function=", function.name, ">", function.arguments, "</function>")
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return several(call)
 
     def bare_calls(self) -> Reading[None]:
         """It has none."""

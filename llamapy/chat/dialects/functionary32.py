@@ -1,7 +1,9 @@
 """Functionary 3.2: everything is addressed to somebody."""
 
+from ...grammar.expressions import Expression, seq
 from ..answer import ToolCall
 from ..dialect import Dialect
+from ..forcing import Function, several
 from ..json_calls import named_call
 from ..reading import Malformed, Reading
 
@@ -15,6 +17,14 @@ class Functionary32(Dialect):
     signs = (">>>all", ">>>${recipient}")
     calling = (TO,)
     layout = ("<|eot_id|>",)
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        return seq(function.name, "\n", function.arguments)
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return several(call, TO)
 
     def talk(self) -> Reading[None]:
         """The prompt ends with `>>>`."""

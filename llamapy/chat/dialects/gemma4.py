@@ -3,14 +3,19 @@
 import re
 from typing import Any
 
+from ...grammar.expressions import Alt, Expression, Ref, Repeat, seq
+from ...grammar.facts import Facts, Subs, refuse
+from ...grammar.json_rules import list_of
 from ..answer import ToolCall
 from ..dialect import Dialect
+from ..forcing import LETTERS, Function, Member, several, sieve, without
 from ..json_calls import checked_name
 from ..reading import Malformed, Reading, from_json
 
 CHANNEL = "<|channel>"
 QUOTE = '<|"|>'
 WORD = re.compile(r"[-+.\w]")
+KEY = re.compile(r"[-.\w]+")
 
 
 class Gemma4(Dialect):
@@ -20,6 +25,15 @@ class Gemma4(Dialect):
     thinking = (f"{CHANNEL}thought", "<channel|>")
     calling = ("<|tool_call>",)
     layout = ("<|turn>model\n", "<turn|>", "<|tool_response>")
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        arguments = Values(function).members(function.members())
+        return seq("<|tool_call>call:", function.name, "{", arguments, "}<tool_call|>")
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return several(call, "")
 
     def talk(self) -> Reading[None]:
         """Thoughts may come anywhere: their marks are tokens that text does not have."""
@@ -91,3 +105,54 @@ class Gemma4(Dialect):
             self.reader.at += 1
             word += character
         return from_json(word)
+
+
+# ---- writing
+
+COMMA = seq(",")
+KEYS = Repeat(LETTERS, 1, 32)
+ANYTHING = "anything"  # a rule
+ARRAY = seq("[", list_of(Ref(ANYTHING)), "]")
+OBJECT = seq("{", list_of(seq(KEYS, ":", Ref(ANYTHING))), "}")
+
+
+class Values:
+    """The values that a schema allows, as they are written here."""
+
+    def __init__(self, function: Function) -> None:
+        self.function, self.made = function, function.schema.made
+        self._names: dict[tuple[str, ...], str] = {}
+        words = [Ref(kind) for kind in ("number", "boolean", "null")]
+        string = seq(QUOTE, without(QUOTE).as_expression(), QUOTE)
+        self.made[ANYTHING] = Alt((string, *words, ARRAY, OBJECT))
+
+    def members(self, members: list[Member]) -> Expression:
+        for member in members:
+            if not KEY.fullmatch(member.name):
+                raise refuse(member.name, "Gemma writes names without quotes: choose a plain one")
+        written = [(m.is_required, seq(m.name, ":", self.value(m.subs))) for m in members]
+        return sieve(written, COMMA)
+
+    def value(self, subs: Subs) -> Expression:
+        """A rule for it: there may be references to it in it."""
+        key = tuple(pointer for _, pointer in subs)
+        if key not in self._names:
+            name = self._names[key] = self.function.schema.new_name(f"{' & '.join(key)} bare")
+            found = [self.typed(kind, facts) for kind, facts in self.function.values(subs)]
+            self.made[name] = Alt(tuple(found))
+        return Ref(self._names[key])
+
+    def typed(self, kind: str, facts: Facts) -> Expression:
+        if kind == "string":
+            return seq(QUOTE, self.function.bare(kind, facts, QUOTE), QUOTE)
+        if kind not in ("array", "object"):
+            return self.function.bare(kind, facts)
+        if facts.values is not None or facts.arrays.prefix or facts.arrays.unique:
+            raise refuse(facts.pointer, "a call of Gemma's cannot be forced to have such a value")
+        arrays, objects = facts.arrays, facts.objects
+        if kind == "array":
+            item = Ref(ANYTHING) if arrays.items is None else self.value(arrays.items)
+            return seq("[", list_of(item, arrays.least, arrays.most), "]")
+        if not objects.declares and not objects.required:
+            return OBJECT
+        return seq("{", self.members(self.function.members_of(facts)), "}")

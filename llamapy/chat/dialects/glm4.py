@@ -2,8 +2,10 @@
 
 from typing import Any, ClassVar
 
+from ...grammar.expressions import Expression, seq
 from ..answer import ToolCall
 from ..dialect import Dialect, Marks
+from ..forcing import LINE, Function, Member, where
 from ..json_calls import checked_name
 from ..reading import Malformed, Reading
 
@@ -15,10 +17,26 @@ class GLM4(Dialect):
     calling: ClassVar[Marks] = ("<tool_call>",)
     interrupts: ClassVar[Marks] = ("<tool_call>",)
     layout: ClassVar[Marks] = ("</assistant>", "<|observation|>", "<|user|>")
+    call_begin = "<tool_call>"
     call_end = "</tool_call>"
     key = ("<arg_key>", "</arg_key>")
     value = ("<arg_value>", "</arg_value>")
     name_end = ""
+    unspoken: ClassVar[Marks] = value[1:]
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        arguments = [
+            where(member, seq(cls.written_argument(function, member), LINE))
+            for member in function.members()
+        ]
+        return seq(cls.call_begin, function.name, cls.name_end, LINE, *arguments, cls.call_end)
+
+    @classmethod
+    def written_argument(cls, function: Function, member: Member) -> Expression:
+        (key, key_end), (value, end) = cls.key, cls.value
+        text = function.text(member.subs, end)
+        return seq(key, member.name, key_end, LINE, value, text, end)
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         return [(yield from self.one_call())]

@@ -3,8 +3,10 @@
 import re
 from typing import ClassVar
 
+from ...grammar.expressions import Expression, seq
 from ..answer import Flow, ToolCall
 from ..dialect import Dialect, Marks
+from ..forcing import Function
 from ..json_calls import checked_arguments, checked_name
 from ..reading import Malformed, Reading
 
@@ -20,6 +22,17 @@ class GPTOSS(Dialect):
     ends: ClassVar[Marks] = ("<|end|>", "<|return|>", "<|call|>")
     # how a header may go on behind what the prompt has of it
     headers: ClassVar[Marks] = (START, CHANNEL, " to=", MESSAGE)
+    unspoken: ClassVar[Marks] = ends
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        header = f"{CHANNEL}commentary to={FUNCTION}{function.name} <|constrain|>json{MESSAGE}"
+        return seq(header, function.arguments)
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        """What ends the message ends the answer."""
+        return call
 
     def read(self, prompt: str) -> Reading[None]:
         """Messages to the end."""

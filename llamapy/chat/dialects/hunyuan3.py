@@ -2,7 +2,9 @@
 
 # ruff: noqa: RUF001 -- the marks have characters that look like others
 
+from ...grammar.expressions import Expression, seq
 from ..answer import ToolCall
+from ..forcing import LINE, several
 from ..reading import Malformed, Reading
 from .glm4 import GLM4
 
@@ -21,10 +23,16 @@ class Hunyuan3(GLM4):
     calling = (tag("tool_calls"),)
     interrupts = calling
     layout = (f"<｜hy_eos{WORD}｜>",)
+    call_begin = tag("tool_call")
     call_end = tag("/tool_call")
     key = (tag("arg_key"), tag("/arg_key"))
     value = (tag("arg_value"), tag("/arg_value"))
     name_end = tag("tool_sep")
+    unspoken = value[1:]
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return seq(tag("tool_calls"), LINE, several(call), LINE, tag("/tool_calls"))
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         reader, found = self.reader, []

@@ -1,7 +1,9 @@
 """Kimi K2: the id of a call has its name in it."""
 
+from ...grammar.expressions import Expression, seq
 from ..answer import ToolCall
 from ..dialect import Dialect
+from ..forcing import DIGITS, Function, several
 from ..json_calls import named_call
 from ..reading import Reading
 
@@ -17,6 +19,15 @@ class KimiK2(Dialect):
     calling = (SECTION, CALL)
     interrupts = (SECTION, CALL)
     layout = (SECTION_END, "<|im_end|>")
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        id = seq("functions.", function.name, ":", DIGITS)
+        return seq(CALL, id, ARGUMENTS, function.arguments, CALL_END)
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return seq(SECTION, several(call), SECTION_END)
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         reader = self.reader

@@ -2,10 +2,14 @@
 
 import ast
 import warnings
+from keyword import iskeyword
 from typing import Any
 
+from ...errors import UnsupportedError
+from ...grammar.expressions import Expression, seq
 from ..answer import ToolCall
 from ..dialect import Dialect
+from ..forcing import Function, several, sieve
 from ..reading import Malformed, Reading
 
 JSON_WORDS = {"true": True, "false": False, "null": None}
@@ -16,6 +20,27 @@ class LFM2(Dialect):
 
     signs = ("<|tool_list_start|>",)
     calling = ("<|tool_call_start|>",)
+    unspoken = ("<|tool_call_end|>",)
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        """Its values are JSON, which is read as well."""
+        members = function.members()
+        for name in (*function.name.split("."), *(member.name for member in members)):
+            if not name.isidentifier() or iskeyword(name):
+                raise UnsupportedError(
+                    f"{function.name}: {name!r} is no name in Python, which this model writes its "
+                    f"calls in: name it otherwise, or use tool_choice='auto'"
+                )
+        written = [
+            (member.is_required, seq(f"{member.name}=", function.schema.value(member.subs)))
+            for member in members
+        ]
+        return seq(function.name, "(", sieve(written, seq(", ")), ")")
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return seq("<|tool_call_start|>[", several(call, ", "), "]<|tool_call_end|>")
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         text = yield from self.reader.rest("<|tool_call_end|>")
@@ -57,7 +82,9 @@ def _value(node: ast.expr) -> Any:
                 raise Malformed
             names = [str(key.value) for key in keys if isinstance(key, ast.Constant)]
             return dict(zip(names, map(_value, values), strict=True))
-        case ast.Constant(value=value) if isinstance(value, str | int | float | None):
+        case ast.Constant(value=str() as text):  # JSON writes large characters as pairs
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        case ast.Constant(value=value) if isinstance(value, int | float | None):
             return value
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
             return -number

@@ -3,9 +3,12 @@
 import re
 from typing import ClassVar
 
+from ...grammar.expressions import Expression
+from ...grammar.json_rules import object_of, sequence_of
 from ..answer import ToolCall
 from ..dialect import Dialect, Marks
 from ..drafts import CallReader
+from ..forcing import Function
 from ..json_calls import call_of, calls_of
 from ..reading import Malformed, Reading
 from .lfm2 import python_calls
@@ -22,6 +25,15 @@ class Llama3(Dialect):
     signs: ClassVar[Marks] = ("<|start_header_id|>", "ipython", '"parameters"')
     calling: ClassVar[Marks] = (TAG,)
     layout: ClassVar[Marks] = ("<|eom_id|>", "<|eot_id|>")
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        return object_of(sequence_of(function.as_json("name", "parameters")))
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        """The call is all of the answer."""
+        return call
 
     def talk(self) -> Reading[None]:
         if self.may_call:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ...grammar.expressions import Expression, seq
+from ..forcing import Function, Member
 from ..reading import Reading
 from ..tagged_calls import TaggedCalls
 
@@ -13,6 +15,12 @@ class MiniCPM5(TaggedCalls):
     outer = ("", "")
     function = ('<function name="', '">', "</function>")
     argument = ('<param name="', '">', "</param>")
+    unspoken = (argument[2], "<![CDATA[")
+
+    @classmethod
+    def written_argument(cls, function: Function, member: Member) -> Expression:
+        begin, named, end = cls.argument
+        return seq(begin, member.name, named, function.text(member.subs, *cls.unspoken), end)
 
     def one_argument(self, function: str) -> Reading[tuple[str, Any]]:
         """Values with tags in them are marked."""

@@ -1,5 +1,7 @@
 """MiniMax M1, and others that write calls line by line."""
 
+from ...grammar.expressions import Expression, seq
+from ..forcing import LINE, several
 from ..json_calls import JSONCalls
 
 
@@ -8,3 +10,7 @@ class MiniMaxM1(JSONCalls):
 
     signs = ("<tool_calls>", "</tool_calls>")
     marks = {"<tool_calls>": "</tool_calls>"}
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return seq("<tool_calls>", LINE, several(call), LINE, "</tool_calls>")

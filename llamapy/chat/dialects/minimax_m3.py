@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ...grammar.expressions import Expression, seq
 from ..dialect import kinds_of, typed
+from ..forcing import Function, Member
 from ..json_calls import checked_name
 from ..reading import Malformed, Reading
 from ..tagged_calls import TaggedCalls
@@ -20,6 +22,13 @@ class MiniMaxM3(TaggedCalls):
     function = (f'{N}<invoke name="', '">', f"{N}</invoke>")
     argument = (f"{N}<", ">", "")
     layout = ("[e~[",)
+    unspoken = (N,)
+
+    @classmethod
+    def written_argument(cls, function: Function, member: Member) -> Expression:
+        """Lists and objects are JSON, which is read as well."""
+        end = f"{N}</{member.name}>"
+        return seq(cls.argument[0], member.name, ">", function.text(member.subs, N), end)
 
     def one_argument(self, function: str) -> Reading[tuple[str, Any]]:
         properties = self.schemas.get(function, {}).get("properties", {})

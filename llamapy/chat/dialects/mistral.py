@@ -8,5 +8,7 @@ class Mistral(JSONCalls):
 
     signs = ("[TOOL_CALLS]",)
     marks = {"[TOOL_CALLS]": ""}
+    members = ("name", "arguments", "id")
+    id_length = (9, 9)  # templates ask for it
     thinking = ("[THINK]", "[/THINK]")
     layout = ("</s>",)

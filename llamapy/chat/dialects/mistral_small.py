@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
+from ...grammar.expressions import Expression, seq
 from ..answer import ToolCall
 from ..dialect import Dialect, Marks
+from ..forcing import Function, an_id, several
 from ..json_calls import named_call
 from ..reading import Reading
 
@@ -15,6 +17,15 @@ class MistralSmall(Dialect):
     thinking = ("[THINK]", "[/THINK]")
     calling: ClassVar[Marks] = ("[TOOL_CALLS]",)
     layout: ClassVar[Marks] = ("</s>",)
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        id = seq("[CALL_ID]", an_id(9, 9), "[ARGS]")
+        return seq("[TOOL_CALLS]", function.name, id, function.arguments)
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return several(call, "")
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         reader = self.reader

@@ -1,6 +1,8 @@
 """Muse Glimmer: messages to oneself, to the user, and to tools."""
 
+from ...grammar.expressions import Expression, seq
 from ..answer import ToolCall
+from ..forcing import Function
 from ..reading import Malformed
 from ..tagged_calls import TaggedCalls
 from .gpt_oss import GPTOSS, MESSAGE, RECIPIENT, START
@@ -12,6 +14,11 @@ class MuseGlimmer(GPTOSS):
     signs = ("<atem:function_calls>", "<|eom|>")
     ends = ("<|eom|>", "<|eot|>")
     headers = (START, " to=", MESSAGE)
+    unspoken = ("</atem:parameter>", *ends)
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        return seq(f" to={function.name}{MESSAGE}", Tags.marked(Tags.written(function)))
 
     def is_tool(self, recipient: str) -> bool:
         return recipient not in ("self", "user")
@@ -37,3 +44,4 @@ class Tags(TaggedCalls):
     outer = ("<atem:function_calls>", "</atem:function_calls>")
     function = ('<atem:invoke name="', '">', "</atem:invoke>")
     argument = ('<atem:parameter name="', '">', "</atem:parameter>")
+    unspoken = MuseGlimmer.unspoken

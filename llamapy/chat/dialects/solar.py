@@ -1,7 +1,9 @@
 """Solar Open: reasoning and text are messages; calls have ids."""
 
+from ...grammar.expressions import Expression, alt, seq
 from ..answer import ToolCall
 from ..dialect import Dialect
+from ..forcing import Function, an_id, several
 from ..json_calls import named_call
 from ..reading import Reading
 
@@ -15,6 +17,14 @@ class Solar(Dialect):
     thinking = ("<|think|>", "<|end|>")
     calling = (CALL,)
     layout = ("<|begin|>assistant", "<|content|>", "<|tool_calls|>", "<|calls|>", "<|flush|>")
+
+    @classmethod
+    def written(cls, function: Function) -> Expression:
+        return seq(CALL, an_id(), NAME, function.name, ARGUMENTS, function.arguments, END)
+
+    @classmethod
+    def marked(cls, call: Expression) -> Expression:
+        return seq(alt("", "<|begin|>assistant"), "<|tool_calls|>", several(call, ""))
 
     def calls(self, mark: str) -> Reading[list[ToolCall]]:
         reader = self.reader

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ... import grammar as grammars
 from ... import sampling
 from ...chat import Answer, ChatTemplate, Dialect, Parser, ToolCall, dialect_of
-from ...chat.json_calls import JSONCalls
+from ...chat.forcing import call_grammar, tool_name
 from ...chat.parsing import find_dialect
 from ...errors import UnsupportedError
 from ...grammar.expressions import Ref, Repeat, alt, seq
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..model import Model
 
 Tools = Sequence[Mapping[str, Any]]
+NOT_TEXT = ("image", "audio", "video", "file")  # in the names of parts of messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,10 @@ def messages_of(messages: Any) -> list[dict[str, Any]]:
     """Messages as templates take them: a text is what a user says."""
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
+    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
+        raise UnsupportedError(
+            f"{messages!r:.200} is no conversation: pass a list of messages, or one text"
+        )
     found = []
     for each in messages:
         if isinstance(each, Answer):
@@ -124,10 +129,37 @@ def messages_of(messages: Any) -> list[dict[str, Any]]:
                 f"a message is a dict with a role and a content, and this is {each!r:.200}: pass "
                 f"a list of such dicts, or one text"
             )
+        if not {"content", "tool_calls"} & each.keys():
+            raise UnsupportedError(
+                f"a message of the role {each['role']!r} has no content, only "
+                f"{', '.join(map(str, each))}: put its text under 'content'"
+            )
+        _check_parts(each.get("content"))
         found.append(dict(each))
     if not found:
         raise UnsupportedError("there are no messages to answer: pass at least one")
     return found
+
+
+def _check_parts(content: Any) -> None:
+    """Refuse what no template here turns into text: nothing is left out silently."""
+    for part in content if isinstance(content, list | tuple) else ():
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        if any(word in str(kind) for word in NOT_TEXT):
+            raise UnsupportedError(
+                f"a message has a part of the type {kind!r}, and models here read text only: "
+                f"leave it out, or say in words what it shows"
+            )
+
+
+def _check_shown(template: ChatTemplate, **given: Any) -> None:
+    """Refuse what a template takes no notice of."""
+    for name, value in given.items():
+        if value and name not in template.source:
+            raise UnsupportedError(
+                f"this chat template does not show {name} to the model: leave {name}= out, or "
+                f"pass chat_template= with one that does"
+            )
 
 
 def chat_request(
@@ -149,6 +181,8 @@ def chat_request(
     template = model.chat_template if chat_template is None else template_of(model, chat_template)
     reads = dialect_of(template.source) if dialect is None else find_dialect(dialect)
     name = _named(tool_choice, tools)
+    # who names a dialect may have described the tools in the messages
+    _check_shown(template, documents=documents, tools=None if dialect or name == "none" else tools)
     ids = template.encode(
         model.tokenizer,
         given,
@@ -195,39 +229,6 @@ def _named(choice: Any, tools: Tools | None) -> str:
     if not names:
         raise UnsupportedError(f"tool_choice is {choice!r}, and there are no tools: pass tools=")
     return str(choice)
-
-
-def tool_name(tool: Mapping[str, Any]) -> str:
-    return str(tool.get("function", tool).get("name"))
-
-
-def call_grammar(dialect: type[Dialect], tools: Tools, name: str | None) -> grammars.Grammar:
-    """Calls of these tools, or of one of them, as a dialect writes them."""
-    if not issubclass(dialect, JSONCalls) or dialect.calls is not JSONCalls.calls:
-        raise UnsupportedError(
-            f"the dialect {dialect.__name__} writes calls in a form for which there is no grammar "
-            f"yet, so that they cannot be forced: use tool_choice='auto'"
-        )
-    wanted = [tool for tool in tools if name in (None, tool_name(tool))]
-    calls = [_call_schema(tool.get("function", tool)) for tool in wanted]
-    one = {"anyOf": calls}
-    rules = grammars.from_schema({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
-    mark, end = next(iter(dialect.marks.items()))
-    line = alt("", "\n")
-    whole = seq(mark, line, Ref(rules.root), line, end)
-    return grammars.Grammar({**rules.rules, "call": whole}, "call")
-
-
-def _call_schema(function: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {
-            "name": {"const": function["name"]},
-            "arguments": function.get("parameters") or {"type": "object"},
-        },
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
 
 
 def _after_thinking(model: Model, dialect: type[Dialect], grammar: Any) -> sampling.Grammar:

@@ -17,9 +17,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...errors import EngineBusy, LlamapyError
+from ...errors import EngineBusy, LlamapyError, UnsupportedError
 from .running import Run
-from .scheduler import Scheduler
+from .scheduler import Scheduler, checked_context
 from .speaking import Asked, Speaking
 from .stream import AnyStream, Stream
 
@@ -45,10 +45,15 @@ class Engine(Speaking):
         rollback: int = 0,
         kv_type: str | None = None,
     ) -> None:
+        if n_sequences < 1 or max_waiting < 0:
+            raise UnsupportedError(
+                f"n_sequences is {n_sequences} and max_waiting {max_waiting}: at least one "
+                f"sequence runs, and 0 or more wait"
+            )
         self.model, self.max_waiting, self.patience = model, max_waiting, patience
         self._scheduler = Scheduler(
             model,
-            n_ctx=n_ctx or model.n_ctx,
+            n_ctx=checked_context(model, n_ctx),
             n_sequences=n_sequences,
             rollback=rollback,
             kv_type=kv_type,

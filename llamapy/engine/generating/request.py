@@ -14,6 +14,7 @@ from ... import grammar as grammars
 from ... import sampling
 from ...errors import ShapeError, UnsupportedError
 from ...sampling import Sampler
+from ...sampling.enough import enough
 from ...sampling.options import DEFAULTS, OTHER_NAMES
 from ...sampling.sampler import LogitsProcessor
 from ...tokenizers import Tokenizer
@@ -34,6 +35,19 @@ class Draft(Protocol):
     def propose(self, tokens: list[int], /) -> Sequence[int]: ...
 
 
+# options of other libraries, and what they are called here
+ELSEWHERE = {
+    "n_predict": "max_tokens",
+    "num_predict": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "stop_sequences": "stop",
+    "json_schema": "schema",
+    "response_format": "schema",
+    "logits_processor": "logits_processors",
+    "top_logprobs": "logprobs",
+    "timeout": "time_limit",
+}
 DRAFTED = 16  # the most guesses at a time of a draft that does not say it
 
 
@@ -59,6 +73,11 @@ class Request:
     def n_drafted(self) -> int:
         """The most tokens that are guessed at a time."""
         return 0 if self.draft is None else int(getattr(self.draft, "n", DRAFTED))
+
+    @property
+    def n_likeliest(self) -> int | None:
+        """How many of the likeliest tokens decide what is given; None: all of them."""
+        return enough(self.sampler) if self.logprobs is None else None
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -100,7 +119,7 @@ class Options(SamplingOptions, total=False):
 
     max_tokens: int | None
     sampler: Sampler | Sequence[Any] | None
-    stop: str | int | Iterable[str | int]
+    stop: str | int | Iterable[str | int] | None
     grammar: str | grammars.Grammar | sampling.Grammar | None
     schema: Any
     seed: int | None
@@ -130,7 +149,7 @@ def request_of(
     *,
     max_tokens: int | None = 256,
     sampler: Sampler | None = None,
-    stop: str | int | Iterable[str | int] = (),
+    stop: str | int | Iterable[str | int] | None = (),
     grammar: str | grammars.Grammar | None = None,
     schema: Any = None,
     seed: int | None = None,
@@ -148,16 +167,27 @@ def request_of(
     tokenizer = model.tokenizer if model.has_tokenizer else None
     ids = ids_of(model, prompt, special=special)
     model.check_tokens(ids)
-    if max_tokens is not None and max_tokens < 0:
-        raise ShapeError(f"max_tokens is {max_tokens}: pass 0 or more, or None for all that fit")
-    if logprobs is not None and logprobs < 0:
-        raise ShapeError(f"logprobs is {logprobs}: pass how many of the likeliest tokens to name")
+    if max_tokens is not None and not _is_count(max_tokens):
+        raise ShapeError(f"max_tokens is {max_tokens!r}: pass 0 or more, or None for all that fit")
+    if logprobs is not None and not _is_count(logprobs):
+        raise ShapeError(f"logprobs is {logprobs!r}: pass how many of the likeliest tokens to name")
+    if time_limit is not None and not isinstance(time_limit, int | float | np.number):
+        raise UnsupportedError(f"time_limit is {time_limit!r}: pass seconds, or None for no limit")
+    if draft is not None and not callable(getattr(draft, "propose", None)):
+        raise UnsupportedError(
+            f"draft is {draft!r}, which has no propose(tokens): pass PromptLookup(), "
+            f"DraftModel(model) or an object of your own that has it"
+        )
+    if callable(logits_processors):
+        raise UnsupportedError("logits_processors is a single function: pass a list of them")
     stops, ends = _stops(stop)
     if stops:
         _need_tokenizer(model, f"the stop string {stops[0]!r}")
     constraint = _constraint(model, grammar, schema)
     _check_known(options, ChatOptions if shows_special else Options)
     stages = _sampler(model, sampler, seed, options, tokenizer)
+    if bias := options.get("logit_bias"):
+        model.check_tokens([int(token) for token in dict(bias)])
     chosen = Sampler([*logits_processors, *stages])
     for stage in chosen:  # what was said before counts, but a grammar begins with what follows
         if not isinstance(stage, sampling.Grammar):
@@ -181,14 +211,25 @@ def request_of(
     )
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and int(value) >= 0
+
+
 def _need_tokenizer(model: Model, what: str) -> None:
     if not model.has_tokenizer:
         raise UnsupportedError(f"{what} needs a tokenizer, and this file has none: pass token ids")
 
 
-def _stops(stop: str | int | Iterable[str | int]) -> tuple[tuple[str, ...], frozenset[int]]:
+def _stops(stop: str | int | Iterable[str | int] | None) -> tuple[tuple[str, ...], frozenset[int]]:
     """Stop strings, and tokens that end the text."""
-    given = [stop] if isinstance(stop, str | int | np.integer) else list(stop)
+    if stop is None:
+        return (), frozenset()
+    is_one = isinstance(stop, str | bytes | int | np.integer) or not isinstance(stop, Iterable)
+    several: Any = [stop] if is_one else stop
+    given = list(several)
+    for each in given:
+        if not isinstance(each, str | int | np.integer):
+            raise UnsupportedError(f"a stop is {each!r}: pass strings, and ids of tokens")
     if "" in given:
         raise UnsupportedError("a stop string is empty, which every text contains: leave it out")
     texts = tuple(each for each in given if isinstance(each, str))
@@ -241,6 +282,7 @@ def _check_known(options: Mapping[str, Any], kind: Any) -> None:
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
+            near = [ELSEWHERE[name]] if name in ELSEWHERE else near
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise UnsupportedError(f"generating has no option {name!r}: {hint}")
 

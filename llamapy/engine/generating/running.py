@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import LlamapyError, UnsupportedError
+from ..likeliest import candidates_of
 from .request import Request
 from .result import Logprob, Piece, Result, Timings
 from .writing import Writer
@@ -96,12 +97,13 @@ class Run:
         """
         n_right, new = 0, _New()
         for row, guess in zip(rows, [*guesses, None], strict=True):
-            if np.isnan(row.max()):
+            candidates = candidates_of(row)
+            if np.isnan(candidates.logits.max()):
                 raise LlamapyError(
                     f"the logits after {len(self.tokens)} tokens are not numbers: the model is "
                     f"damaged, or a hook has spoiled them; model.forward(capture=...) shows where"
                 )
-            token = self.request.sampler(row)
+            token = self.request.sampler(candidates)
             if token in self.request.end_tokens:
                 self._give(new)
                 self.end("stop", token)

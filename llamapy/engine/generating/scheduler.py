@@ -17,6 +17,7 @@ from ...cache.table import ROLLBACK
 from ...cache.whole import WholeCache
 from ...errors import UnsupportedError
 from ...models import EncoderDecoder
+from ..likeliest import FEW
 from .request import Request
 from .running import Run, check_guesses
 
@@ -115,8 +116,9 @@ class Scheduler:
             return self.is_busy
         batch = Batch.joined([part for _, part, _ in fed])
         started = time.perf_counter()
+        few = all(_few_decide(run) for run, part, _ in fed if part.outputs)
         try:
-            rows = self.model.run(self.cache, batch)
+            rows = self.model.run(self.cache, batch, few=few)
         except Exception as error:  # whatever a hook may raise
             for run, _, _ in fed:
                 self._fail(run, error)
@@ -304,10 +306,28 @@ class Scheduler:
         del self.cache
 
 
+def checked_context(model: Model, n_ctx: int | None) -> int:
+    """A length of context that is asked for, if the model has it."""
+    if n_ctx is None:
+        return model.n_ctx
+    if not 1 <= n_ctx <= model.n_ctx:
+        raise UnsupportedError(
+            f"n_ctx is {n_ctx}, and this model was loaded for contexts of 1 to {model.n_ctx}: "
+            f"choose one of them, or load it with n_ctx={max(n_ctx, 1)}"
+        )
+    return n_ctx
+
+
 def common_length(one: list[int], other: list[int]) -> int:
     """How long both are the same."""
     pairs = zip(one, other, strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _few_decide(run: Run) -> bool:
+    """Whether the likeliest tokens alone decide how a text goes on."""
+    n = run.request.n_likeliest
+    return n is not None and n <= FEW
 
 
 def is_recurrent(model: Model) -> bool:

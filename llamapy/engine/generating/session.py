@@ -29,7 +29,7 @@ from ...files import replacing
 from ...models import EncoderDecoder
 from .result import Piece, Result, as_html
 from .running import Run
-from .scheduler import Kept, Scheduler
+from .scheduler import Kept, Scheduler, checked_context
 from .speaking import Asked, Speaking
 from .stream import AnyStream, Stream, View
 from .texts import ids_of, is_one_text
@@ -64,7 +64,7 @@ class Session(Speaking):
                 f"{type(model.decoder).__name__} reads a source as a whole, and has no text that "
                 f"goes on: use model.generate"
             )
-        self.model, self.n_ctx = model, n_ctx or model.n_ctx
+        self.model, self.n_ctx = model, checked_context(model, n_ctx)
         self.kv_type, self.rollback = kv_type or model.kv_type, rollback
         self.tokens: list[int] = []
         self.messages: list[dict[str, Any]] = []
@@ -103,6 +103,8 @@ class Session(Speaking):
 
     def _streams(self, asked: Sequence[Asked]) -> list[AnyStream]:
         self._check_idle()
+        if len(asked) != 1:
+            raise UnsupportedError("a session goes on with one prompt: fork it for others")
         ((request, view),) = asked
         if not self._scheduler.is_sound:  # Ctrl-C struck in the middle of a step
             self._scheduler = self._new()
@@ -203,6 +205,8 @@ class Session(Speaking):
             out.write(checksum.digest())
 
     def __repr__(self) -> str:
+        if self._closed:
+            return "<Session, closed>"
         messages = f", {len(self.messages)} messages" if self.messages else ""
         return f"<Session of {len(self.tokens)} tokens{messages}, in a context of {self.n_ctx}>"
 

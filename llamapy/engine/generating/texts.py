@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,17 @@ def is_one_text(texts: Any) -> bool:
     """Whether this is one text, and not several: text, or ids."""
     if isinstance(texts, str | bytes):
         return True
+    _check_several(texts)
     return not any(isinstance(item, str | bytes | list | tuple | np.ndarray) for item in texts)
+
+
+def _check_several(texts: Any) -> None:
+    """Refuse what is nothing that could be gone through."""
+    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
+        raise UnsupportedError(
+            f"{texts!r:.200} is neither text nor token ids: pass a text, a list of ids, or a list "
+            f"of either"
+        )
 
 
 def ids_of_all(model: Model, texts: Any) -> list[list[int]]:
@@ -35,9 +45,10 @@ def ids_of(model: Model, text: Any, *, special: bool = False, bos: bool | None =
                 "text needs a tokenizer, and this file has none: pass lists of token ids"
             )
         return model.tokenizer.encode(text, special=special, bos=bos)
+    _check_several(text)
     if not all(isinstance(token, int | np.integer) for token in text):
         raise UnsupportedError(
-            f"{text!r} is neither text nor a list of token ids: pass one of them"
+            f"{text!r:.200} is neither text nor a list of token ids: pass one of them"
         )
     return [int(token) for token in text]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ... import tables
 from ...quants import Quant
 
 
@@ -147,10 +147,4 @@ class Plan(Sequence[Change]):
         return "\n".join([*lines, self.summary()])
 
     def _repr_html_(self) -> str:
-        def line(cells: Sequence[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-        body = "".join(line(row, "td") for row in self.rows())
-        caption = f"<caption>{html.escape(self.summary())}</caption>"
-        head = f"<thead>{line(self.HEADER, 'th')}</thead>"
-        return f"<table>{caption}{head}<tbody>{body}</tbody></table>"
+        return tables.as_html(self.rows(), self.HEADER, self.summary(), left=4)

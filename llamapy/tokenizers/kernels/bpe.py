@@ -5,6 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from ...heap import push, sink
 from ...jit import kernel
 from .merge_tables import HASH_START, MIX, hash_on, is_text, pair_slot, slot_of
 
@@ -44,39 +45,6 @@ def merge_short(pairs, parts, rules, n):
 
 
 @numba.njit(nogil=True)
-def push(heap, size, key):
-    at = size
-    while at > 0:
-        above = (at - 1) >> 1
-        if heap[above] <= key:
-            break
-        heap[at] = heap[above]
-        at = above
-    heap[at] = key
-    return size + 1
-
-
-@numba.njit(nogil=True)
-def pop(heap, size):
-    """Take the least away, which the caller has seen; how many are left."""
-    size -= 1
-    key = heap[size]
-    at = 0
-    while True:
-        below = 2 * at + 1
-        if below >= size:
-            break
-        if below + 1 < size and heap[below + 1] < heap[below]:
-            below += 1
-        if heap[below] >= key:
-            break
-        heap[at] = heap[below]
-        at = below
-    heap[at] = key
-    return size
-
-
-@numba.njit(nogil=True)
 def merge_long(pairs, parts, rules, following, previous, heap, n):
     """As `merge_short`, in a time that hardly grows faster than the word."""
     size = 0
@@ -89,7 +57,8 @@ def merge_long(pairs, parts, rules, following, previous, heap, n):
                 size = push(heap, size, (rules[i] & ~np.int64(0xFFFFFFFF)) | i)
     while size > 0:
         key = heap[0]
-        size = pop(heap, size)
+        size -= 1
+        sink(heap, size, heap[size])
         left = key & 0xFFFFFFFF
         if rules[left] == NONE or rules[left] >> 32 != key >> 32:
             continue  # something else was merged here since

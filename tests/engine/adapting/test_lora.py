@@ -17,10 +17,11 @@ from llamapy.gguf import ArrayType, ValueType, typed
 from llamapy.testing.adapter import deeper, invented_lora, invented_vector
 from llamapy.testing.model import Fixture, invented, nmse
 
+from .conftest import TOKENS, decoded, same_step
+
 DATA = Path(__file__).parent.parent.parent / "data"
 GOLDEN = json.loads((DATA / "adapters.json").read_text())
 CASES = {case["name"]: case for case in GOLDEN["cases"]}
-TOKENS = [3, 17, 5, 29, 11, 8]
 
 
 @pytest.fixture(scope="module", params=["numpy", "cpu"])
@@ -43,12 +44,6 @@ def path(tmp_path_factory):
 
 def shapes(model):
     return {name: tensor.shape for name, tensor in model.decoder.weights().items()}
-
-
-def decoded(model):
-    """Logits of the tokens one by one, by replay; the first two make the plan and use it."""
-    cache = model.cache(len(TOKENS), n_batch=1)
-    return np.concatenate([model.run(cache, Batch.of([token])) for token in TOKENS])
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -90,13 +85,7 @@ def test_replay_is_what_eager_is_and_removal_gives_the_old_bits_back(llama, path
 
 def test_plans_of_one_cache_know_which_adapters_there_are(llama, path):
     """The same step is met again, with other adapters and other scales."""
-    cache = llama.cache(8, n_batch=1)
-
-    def run():
-        logits = llama.run(cache, Batch.of([7]))
-        cache.remove(0, 0, cache.end())
-        return logits
-
+    run = same_step(llama)
     plain = run()
     adapter = llama.add_lora(path, 0.5)
     half = run()

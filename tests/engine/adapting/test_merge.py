@@ -9,7 +9,6 @@ import pytest
 
 from llamapy import gguf, quants
 from llamapy.cli import main
-from llamapy.cli.lora import scaled
 from llamapy.engine.adapting.lora import Lora
 from llamapy.engine.adapting.merge import merge
 from llamapy.engine.load import load
@@ -186,14 +185,3 @@ def test_the_command_tells_what_is_in_an_adapter(folder, capsys):
     assert told["matrices"] == len(told["tensors"]) == 16
     assert main(["lora", "info", str(folder / "dense.gguf")]) == 2
     assert "general.type: it is 'model'" in capsys.readouterr().err
-
-
-def test_a_file_and_its_scale(tmp_path):
-    assert scaled("a.gguf") == ("a.gguf", 1.0)
-    assert scaled("a.gguf:-0.5") == ("a.gguf", -0.5)
-    assert scaled("C:\\a.gguf") == ("C:\\a.gguf", 1.0)
-    named = tmp_path / "b:2"
-    named.touch()
-    assert scaled(str(named)) == (str(named), 1.0)
-    with pytest.raises(UnsupportedError, match="'much' is no number"):
-        scaled("a.gguf:much")

@@ -18,7 +18,8 @@ from llamapy.testing import tiny_model
 from llamapy.testing.adapter import invented_vector
 from llamapy.testing.model import invented, nmse
 
-TOKENS = [3, 17, 5, 29, 11, 8]
+from .conftest import TOKENS, decoded, same_step
+
 OTHERS = [3, 17, 9, 29, 2, 31]
 
 
@@ -30,12 +31,6 @@ def llama(request):
 @pytest.fixture(scope="module")
 def vector():
     return invented_vector([1, 2], 32)
-
-
-def decoded(model):
-    """Logits of the tokens one by one, by replay."""
-    cache = model.cache(len(TOKENS), n_batch=1)
-    return np.concatenate([model.run(cache, Batch.of([token])) for token in TOKENS])
 
 
 def test_a_direction_is_added_to_what_its_layer_gives(llama, vector):
@@ -58,13 +53,7 @@ def test_a_direction_is_added_to_what_its_layer_gives(llama, vector):
 
 def test_scales_change_while_plans_stay(llama, vector):
     """Several vectors add up; a plan is met again, with the sum of the moment."""
-    cache = llama.cache(8, n_batch=1)
-
-    def run():
-        logits = llama.run(cache, Batch.of([7]))
-        cache.remove(0, 0, cache.end())
-        return logits
-
+    run = same_step(llama)
     plain = run()
     first = llama.steer(vector, 3.0)
     steered = run()

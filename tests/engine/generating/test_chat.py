@@ -38,6 +38,12 @@ def model(speaking):
     return speaking(template=TEMPLATE, sizes={"context_length": 2048})
 
 
+def brief(model):
+    """A bias for a model that says nonsense: against white space, and for the end."""
+    spaces = [model.tokenizer.encode(text, bos=False)[0] for text in (" ", "\n", "\t")]
+    return {model.tokenizer.eos: 50.0, **dict.fromkeys(spaces, -50.0)}
+
+
 def writing(model, text):
     """A processor that makes the model write just this."""
     of_byte = {model.tokenizer.piece(id): id for id in range(256)}
@@ -93,11 +99,28 @@ def test_without_tools_nothing_is_a_call(model):
     "choice", ["required", "now", {"type": "function", "function": {"name": "now"}}]
 )
 def test_a_call_can_be_forced(model, choice):
-    result = model.chat("x", tools=[TOOL, OTHER], tool_choice=choice, max_tokens=500, seed=1)
+    result = model.chat(
+        "x",
+        tools=[TOOL, OTHER],
+        tool_choice=choice,
+        seed=1,
+        max_tokens=900,
+        logit_bias=brief(model),
+    )
     assert result.message.content == ""
     names = {call.name for call in result.message.tool_calls}
     assert names
     assert names <= ({"now", "stop"} if choice == "required" else {"now"})
+
+
+@pytest.mark.parametrize("dialect", ["gpt_oss", "qwen3_coder", "lfm2", "gemma4", "ministral"])
+def test_calls_are_forced_in_all_dialects(model, dialect):
+    options = {"tools": [TOOL, OTHER], "dialect": dialect, "max_tokens": 900, "seed": 1}
+    result = model.chat("x", tool_choice="now", logit_bias=brief(model), **options)
+    assert (result.message.content, result.finish_reason) == ("", "stop")
+    for call in result.message.tool_calls:
+        assert (call.name, call.arguments["zone"] in ("UTC", "CET")) == ("now", True)
+    assert result.message.tool_calls
 
 
 def test_what_cannot_be_forced_is_refused(model):
@@ -105,8 +128,8 @@ def test_what_cannot_be_forced_is_refused(model):
         model.chat("x", tools=[TOOL], tool_choice="then")
     with pytest.raises(UnsupportedError, match="there are no tools"):
         model.chat("x", tool_choice="required")
-    with pytest.raises(UnsupportedError, match="no grammar yet"):
-        model.chat("x", tools=[TOOL], tool_choice="required", dialect="gpt_oss")
+    with pytest.raises(UnsupportedError, match="has no calls of tools"):
+        model.chat("x", tools=[TOOL], tool_choice="required", dialect="plain")
     with pytest.raises(UnsupportedError, match="pass one"):
         model.chat("x", tools=[TOOL], tool_choice="required", grammar='root ::= "a"')
 
@@ -130,6 +153,24 @@ def test_a_schema_holds_for_the_answer_and_not_for_reasoning(model):
     )
     assert result.message.reasoning == "Hm."
     assert result.message.content in ('"a"', '"b"')
+
+
+def test_nothing_is_left_out_silently(model):
+    parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": "x"}]
+    with pytest.raises(UnsupportedError, match="part of the type 'image_url'"):
+        model.chat([{"role": "user", "content": parts}])
+    plain = {"chat_template": "{{ messages[0].content }}:", "max_tokens": 1}
+    with pytest.raises(UnsupportedError, match="does not show tools to the model"):
+        model.chat("x", tools=[TOOL], **plain)
+    with pytest.raises(UnsupportedError, match="does not show documents to the model"):
+        model.chat("x", documents=[{"text": "y"}], **plain)
+    model.chat("x", tools=[TOOL], tool_choice="none", **plain)
+    model.chat("x", tools=[TOOL], dialect="hermes", **plain)  # told of in the message
+    with pytest.raises(UnsupportedError, match="'user' has no content, only role, text"):
+        model.chat([{"role": "user", "text": "x"}])
+    for wrong in (None, 3, {"role": "user", "content": "x"}):
+        with pytest.raises(UnsupportedError, match="no conversation"):
+            model.chat(wrong)
 
 
 def test_users_cannot_write_control_tokens(model):

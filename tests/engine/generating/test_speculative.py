@@ -24,9 +24,9 @@ def counting(model, monkeypatch):
     """How many passes over the model there were, as a list that grows."""
     passes, run = [], model.run
 
-    def counted(cache, batch):
+    def counted(cache, batch, **options):
         passes.append(len(batch.tokens))
-        return run(cache, batch)
+        return run(cache, batch, **options)
 
     monkeypatch.setattr(model, "run", counted)
     return passes

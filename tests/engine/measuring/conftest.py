@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 import llamapy
-from llamapy.testing.tiny import tiny_model
+from llamapy.testing.measured import measured_models
 
 DATA = Path(__file__).parents[2] / "data" / "measuring"
-SIZES = {"embedding": 32, "heads": 2, "kv_heads": 1, "feed_forward": 48, "context": 256}
 
 
 @pytest.fixture(scope="session")
@@ -31,17 +30,7 @@ def text() -> str:
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory) -> dict[str, Path]:
-    """A dense model, the same after rounding to Q4_0, and one of experts; all in F32."""
-    folder = tmp_path_factory.mktemp("measured")
-    made = {}
-    for name, sizes in (("dense", {}), ("experts", {"experts": 4})):
-        half = tiny_model(folder / f"{name}-f16.gguf", **SIZES, **sizes)
-        made[name] = folder / f"{name}.gguf"
-        llamapy.quantize(half, made[name], "F32")
-    llamapy.quantize(made["dense"], folder / "q4_0.gguf", "Q4_0")
-    made["rounded"] = folder / "rounded.gguf"
-    llamapy.quantize(folder / "q4_0.gguf", made["rounded"], "F32", allow_requantize=True)
-    return made
+    return measured_models(tmp_path_factory.mktemp("measured"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@
 
 DEVICE uint place_of(float x) {
     const uint bits = FLOAT_BITS(x + 0.0f);
-    if (x != x) return 1u; /* behind all numbers, before what fills up */
+    if (x != x) return 0xffffffffu; /* before all numbers: it shall be seen */
     return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
 
