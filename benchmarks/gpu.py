@@ -2,7 +2,7 @@
 
 usage: python -m benchmarks.gpu [--device cuda:0] [--json FILE]
 
-The tests in tests/gpu run first: figures of wrong results are worth nothing. Then the rate at which
+The device's tests run first: figures of wrong results are worth little. Then the rate at which
 the device copies memory, its rate of bf16 products, and a llama of the 8B shape in Q4_K_M with
 random weights: tokens that are generated, beside the copying, and a prompt, beside the products.
 llama.cpp is measured in the same run if the installed llama-cpp-python can use the device.
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,40 +30,22 @@ from llamapy.cache import Batch
 from llamapy.gguf import Stream
 from llamapy.tensor import FLOAT32
 
-# layers, embedding, heads, heads of keys, size of a head, feed-forward, vocabulary
-SIZES = {
-    "8b": (32, 4096, 32, 8, 128, 14336, 128256),
-    "1b": (16, 2048, 32, 8, 64, 8192, 128256),
-    "tiny": (2, 256, 4, 2, 64, 512, 512),
-}
+from . import synthetic
+
 WANTED_GENERATION, WANTED_PROMPT = 0.6, 0.4  # of copying, of bf16 products
+SIZES = {"8b": 128256, "1b": 128256, "tiny": 512}  # the vocabulary of each
 TILE = 64  # rows of random weights, which a matrix repeats
+TEST_SECONDS, PEER_SECONDS = 300, 120  # at most
 
 
 # ---- the model
 
 
-def shapes(size: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The matrices, as in the published model of this size."""
-    layers, n_embd, heads, kv_heads, head, n_ff, n_vocab = SIZES[size]
-    yield "token_embd", (n_vocab, n_embd)
-    yield "output", (n_vocab, n_embd)
-    for layer in range(layers):
-        at = f"blk.{layer}."
-        yield at + "attn_q", (heads * head, n_embd)
-        yield at + "attn_k", (kv_heads * head, n_embd)
-        yield at + "attn_v", (kv_heads * head, n_embd)
-        yield at + "attn_output", (n_embd, heads * head)
-        yield at + "ffn_gate", (n_ff, n_embd)
-        yield at + "ffn_up", (n_ff, n_embd)
-        yield at + "ffn_down", (n_embd, n_ff)
-
-
 def kind(name: str, layers: int) -> str:
     """The format that a Q4_K_M file has for a matrix."""
-    if name == "output":
+    if name == "output.weight":
         return "Q6_K"
-    if name.endswith(("attn_v", "ffn_down")):
+    if name.endswith(("attn_v.weight", "ffn_down.weight")):
         layer = int(name.split(".")[1])
         more = layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
         return "Q6_K" if more else "Q4_K"
@@ -72,38 +54,24 @@ def kind(name: str, layers: int) -> str:
 
 def write_model(path: Path, size: str) -> None:
     """A file without a vocabulary, whose weights are noise."""
-    layers, n_embd, heads, kv_heads, head, n_ff, n_vocab = SIZES[size]
-    metadata = {
-        "general.architecture": "llama",
-        "general.name": f"synthetic-{size}",
-        "llama.context_length": np.uint32(8192),
-        "llama.embedding_length": np.uint32(n_embd),
-        "llama.block_count": np.uint32(layers),
-        "llama.feed_forward_length": np.uint32(n_ff),
-        "llama.attention.head_count": np.uint32(heads),
-        "llama.attention.head_count_kv": np.uint32(kv_heads),
-        "llama.attention.layer_norm_rms_epsilon": np.float32(1e-5),
-        "llama.rope.freq_base": np.float32(500_000),
-        "llama.rope.dimension_count": np.uint32(head),
-        "llama.vocab_size": np.uint32(n_vocab),
-        "tokenizer.ggml.model": "no_vocab",
-    }
+    layers, n_vocab = synthetic.SIZES[size][0], SIZES[size]
+    metadata = synthetic.keys(size, n_vocab) | {"tokenizer.ggml.model": "no_vocab"}
     rng = np.random.default_rng(0)
     tiles: dict[tuple[str, int], bytes] = {}
-    tensors: dict[str, Any] = {"output_norm.weight": np.ones(n_embd, np.float32)}
-    for layer in range(layers):
-        for name in ("attn_norm", "ffn_norm"):
-            tensors[f"blk.{layer}.{name}.weight"] = np.ones(n_embd, np.float32)
-    for name, (rows, columns) in shapes(size):
-        of = (kind(name, layers), columns)
+    tensors: dict[str, Any] = {}
+    for name, shape in synthetic.shapes(size, n_vocab, tied=False):
+        if len(shape) == 1:
+            tensors[name] = np.ones(shape, np.float32)
+            continue
+        of = (kind(name, layers), shape[1])
         if of not in tiles:
-            noise = rng.standard_normal((TILE, columns), np.float32) * np.float32(columns**-0.5)
+            noise = rng.standard_normal((TILE, of[1]), np.float32) * np.float32(of[1] ** -0.5)
             tiles[of] = quants.get(of[0]).quantize(noise).tobytes()
-        tensors[f"{name}.weight"] = repeated(of[0], (rows, columns), tiles[of])
+        tensors[name] = repeated(of[0], shape, tiles[of])
     gguf.write(path, metadata, tensors)
 
 
-def repeated(quant: str, shape: tuple[int, int], tile: bytes) -> Stream:
+def repeated(quant: str, shape: tuple[int, ...], tile: bytes) -> Stream:
     """A matrix of the same rows again and again."""
     return Stream(quant, shape, lambda: (tile for _ in range(shape[0] // TILE)))
 
@@ -190,19 +158,24 @@ def prompt(model: llamapy.Model, n_tokens: int, repeats: int = 5) -> float:
     return seconds(run, model.backend.sync, repeats)
 
 
-def run_tests(timeout: float) -> str:
-    """The last line of what pytest says of tests/gpu."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "tests/gpu"]
+def run_tests(device: str) -> str:
+    """The last line of what pytest says of the device's tests; of failures, all that it says."""
+    of_cuda = ["-k", "cuda", "tests/gpu/test_cuda.py", "tests/gpu/test_products.py"]
+    tests = ["tests/gpu"] if device.startswith("opencl") else of_cuda
+    # without the plugins that the whole suite wants
+    how = ["-q", "--maxfail=10", "-o", "addopts=--import-mode=importlib"]
+    command = [sys.executable, "-m", "pytest", *how, *tests]
     folder = Path(__file__).parent.parent
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
+            command, cwd=folder, capture_output=True, text=True, timeout=TEST_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"not done after {timeout:.0f} s"
+        return f"not done after {TEST_SECONDS} s"
     if done.returncode:
-        raise SystemExit(f"tests/gpu fail, and so nothing is measured:\n{done.stdout[-4000:]}")
-    return done.stdout.strip().splitlines()[-1]
+        print(f"{done.stdout[-8000:]}{done.stderr[-2000:]}\nTESTS FAILED", file=sys.stderr)
+    said = (done.stdout.strip() or done.stderr.strip()).splitlines()
+    return said[-1] if said else f"pytest ended with {done.returncode}"
 
 
 # ---- llama.cpp, in a process of its own
@@ -237,7 +210,12 @@ print(json.dumps({"prompt": sorted(prompts[1:])[1], "token": tokens}))
 def peer(path: Path, n_prompt: int, n_tokens: int) -> dict[str, float] | str:
     """llama.cpp's seconds, or why there are none."""
     command = [sys.executable, "-c", PEER, str(path), str(n_prompt), str(n_tokens)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PEER_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done after {PEER_SECONDS} s"
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["it failed"])[-1]
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -247,19 +225,28 @@ def peer(path: Path, n_prompt: int, n_tokens: int) -> dict[str, float] | str:
 # ---- all of it
 
 
+def say(what: str) -> None:
+    """What happens next, for whoever waits."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All figures by name."""
     gpu = backends.get(options.device)
     if not isinstance(gpu, GPU):
         raise SystemExit(f"{gpu.name} is no device for graphics: name cuda, rocm or opencl")
     found: dict[str, Any] = {"device": gpu.device.says, "version": llamapy.__version__}
-    found["tests"] = "left out" if options.skip_tests else run_tests(300)
+    say("testing" if not options.skip_tests else "leaving the tests out")
+    found["tests"] = "left out" if options.skip_tests else run_tests(gpu.name)
+    say("copying, and multiplying")
     found["copy_bytes_per_second"] = copying_rate = copy_rate(gpu, options.copy << 20)
     rate = product_rate(gpu)
     found["product_operations_per_second"], found["product_of"] = rate or (None, None)
     path = folder / f"{options.size}.gguf"
+    say(f"writing {path}")
     write_model(path, options.size)
     n_prompt, n_tokens = options.prompt, options.tokens
+    say("loading it, generating, and reading a prompt")
     started = time.perf_counter()
     with llamapy.load(path, device=gpu, n_ctx=n_prompt + n_tokens + 64) as model:
         found["load_seconds"] = time.perf_counter() - started
@@ -279,6 +266,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "prompt_of_products": 2 * products * n_prompt / whole / rate[0] if rate else None,
     }
     del model
+    say("asking llama.cpp")
     theirs = peer(path, n_prompt, n_tokens)
     if isinstance(theirs, str):
         found["llama_cpp"] = theirs

@@ -15,6 +15,7 @@ from llamapy import backends
 from llamapy.backends.gpu import cuda
 from llamapy.cache import Batch
 from llamapy.errors import DeviceUnavailable, MemoryPlanError
+from llamapy.tensor import FLOAT32
 from llamapy.testing import check_backend, check_model, tiny_model
 from llamapy.testing.model import Fixture, invented, nmse, results
 
@@ -100,6 +101,33 @@ def test_two_devices_share_the_layers(path):
         assert len(model.backend.parts) == 2
         np.testing.assert_allclose(results(model, TOKENS), want, rtol=0, atol=1e-3)
         check_model(model, TOKENS)
+
+
+def test_an_upload_does_not_wait(gpu):
+    """The host computes its layers while the device has yet to finish others."""
+    device, size = gpu.device, 1 << 28
+    source, target = (gpu.empty((size // 4,), FLOAT32) for _ in range(2))
+    buffer, values = gpu.empty((100,), FLOAT32), np.arange(100, dtype=np.float32)
+    gpu.sync()
+    for _ in range(50):
+        copied = device._runtime.memcpyDeviceToDevice
+        with device._device:
+            device._runtime.memcpyAsync(
+                int(target.handle), int(source.handle), size, copied, device._stream.ptr
+            )
+    gpu.write(buffer, values)
+    values[:] = 0  # the array is free
+    assert not device._stream.done
+    np.testing.assert_array_equal(gpu.get(buffer), np.arange(100))
+
+
+def test_only_the_likeliest_tokens_are_fetched(gpu, path):
+    found = []
+    with llamapy.load(path, device=gpu) as model:
+        for is_far in (True, False):
+            model.__dict__["_is_far"] = is_far
+            found.append(model.generate(TOKENS, max_tokens=20, seed=3).tokens)
+    assert found[0] == found[1]
 
 
 def test_auto_takes_it(caplog):

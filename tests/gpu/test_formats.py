@@ -7,7 +7,7 @@ import pytest
 
 from llamapy import ops, quants
 from llamapy.backends.gpu.codebooks import BOOKS
-from llamapy.backends.gpu.source import Program, has_levels, readable, text
+from llamapy.backends.gpu.source import Program, has_levels, readable, text, writable
 from llamapy.tensor import Tensor
 
 NUMBERS = {"F64", "I8", "I16", "I32", "I64"}  # no weights
@@ -41,6 +41,32 @@ def test_rows_are_decoded_exactly(name, gpu):
     finite = np.isfinite(want)  # scales that are no numbers are refused when a file is written
     assert finite.mean() > 0.8
     np.testing.assert_array_equal(got[finite], want[finite])
+
+
+def unlike_each_other(n_rows):
+    """Rows of all sizes, of one value, of values that are alike, and of zeros of both signs."""
+    random = np.random.default_rng(5)
+    rows = random.standard_normal((n_rows, 1, 64), np.float32)
+    rows *= np.float32(10) ** random.uniform(-4, 4, (n_rows, 1, 1)).astype(np.float32)
+    rows[::7] = np.round(rows[::7])
+    rows[1::9] = rows[1::9, :, :1]
+    rows[2::11] *= np.where(random.random((1, 64)) < 0.5, np.float32(0), np.float32(-1))
+    rows[3] = 0
+    rows[4] = -0.0
+    return rows
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in ("F16", "Q8_0") else pytest.param(n, marks=pytest.mark.slow) for n in writable()],
+)
+def test_cells_are_written_exactly(name, gpu):
+    quant, rows = quants.get(name), unlike_each_other(200)
+    cells = Tensor(gpu.empty(rows.shape, quant), rows.shape, quant, gpu)
+    slots = np.arange(200, dtype=np.int32)[::-1].copy()
+    ops.store(Tensor.of(rows, gpu), cells, Tensor.of(slots, gpu))
+    want = quant.quantize(rows[slots])
+    np.testing.assert_array_equal(gpu.get(cells.buffer), want.reshape(200, 1, -1))
 
 
 def test_only_formats_that_need_a_codebook_have_one():

@@ -129,7 +129,8 @@ def test_mixtures_have_all_kernels(architecture, gpu, definitions):
 class Recorded:
     """A library that notes what it is asked for."""
 
-    kind = "BF16"
+    def __init__(self, kind):
+        self.kind = kind
 
     def product(self, kind, out, w, x, sizes, out_row):
         return kind, out, w, x, sizes, out_row
@@ -144,9 +145,17 @@ def floats(gpu, memory, first, shape, kind):
     return quant.dequantize(numbers.view(np.uint8)) if kind != "F32" else numbers
 
 
-@pytest.mark.parametrize(("name", "kind"), [("Q4_K", "BF16"), ("F16", "F16"), ("F32", "F32")])
-def test_weights_are_unpacked_for_libraries(name, kind, gpu, monkeypatch):
-    monkeypatch.setattr(gpu.device, "library", Recorded(), raising=False)
+@pytest.mark.parametrize(
+    ("name", "best", "kind"),
+    [
+        ("Q4_K", "BF16", "BF16"),
+        ("F16", "BF16", "F16"),
+        ("F32", "BF16", "F32"),
+        ("BF16", "F16", "F16"),  # where the library has no bfloat16
+    ],
+)
+def test_weights_are_unpacked_for_libraries(name, best, kind, gpu, monkeypatch):
+    monkeypatch.setattr(gpu.device, "library", Recorded(best), raising=False)
     monkeypatch.setattr(dense, "AT_ONCE", 24 * 256 * 2)  # two slices, one of them not full
     random = np.random.default_rng(2)
     quant = quants.get(name)

@@ -6,7 +6,7 @@ import pytest
 
 from llamapy.backends.gpu import source
 from llamapy.backends.gpu.runtime import programs
-from llamapy.errors import UnsupportedError
+from llamapy.errors import DeviceUnavailable, UnsupportedError
 from llamapy.testing import nvrtc
 
 ARCHITECTURES = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90"]
@@ -22,6 +22,14 @@ PROGRAMS = [
     else pytest.param(program, marks=pytest.mark.slow)
     for program in programs()
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def library():
+    try:
+        return nvrtc.library()
+    except DeviceUnavailable as error:
+        pytest.skip(str(error))
 
 
 def compiled(program, architecture):

@@ -5,7 +5,7 @@ that it runs on. All but those two is proven on a machine without a GPU, through
 
 What is where:
 
-    preludes/    the words of the dialect, in OpenCL, CUDA and HIP
+    preludes/    the words of the dialect, in OpenCL, and in CUDA and HIP
     formats/     a snippet for each block format: how its weights are read
     encoders/    how cells of a cache are written in a format
     kernels/     the kernels

@@ -25,9 +25,11 @@ def attending(cells: str, key_size: int, value_size: int) -> tuple[Program, int]
     its result in registers: the larger a head, the fewer rows.
     """
     key_room, value_room = (-(-size // 64) * 64 for size in (key_size, value_size))
-    rows = 16 if max(key_room, value_room) < LARGEST else 8
+    is_large = max(key_room, value_room) >= LARGEST
+    rows = 8 if is_large else 16
     rooms = (("KEY_ROOM", key_room), ("VALUE_ROOM", value_room))
-    constants = (*rooms, ("ROWS", rows))
+    more_registers = (("AT_A_TIME", 384),) if is_large else ()
+    constants = (*rooms, ("ROWS", rows), *more_registers)
     return Program("attention", (cells,), constants, LANES), rows
 
 
@@ -88,8 +90,9 @@ KERNELS = {
     **both(mix, "attention_mix", 1),
     "attention_softmax": softmax,
 }
-SIZES = {"F32": (80, 80), "F16": (576, 576), "BF16": (256, 256), "Q8_0": (128, 128)}
+SIZES = {"F32": 80, "F16": 576, "BF16": 256}  # of heads; others are 128
 PROGRAMS = [
-    *(attending(name, *size)[0] for name, size in SIZES.items()),
+    *(attending(name, *[SIZES.get(name, 128)] * 2)[0] for name in writable()),
+    *(attending(name, 576, 512)[0] for name in ("F32", "Q8_0", "Q4_0")),
     *(Program("attention_parts", cells) for cells in ((), ("F16",), ("Q4_0",))),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import weakref
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,16 @@ BFLOAT_FROM = 80  # compute capability from which tensor cores take bfloat16
 
 
 class Library:
-    """The library on one device: `kind` is what blocks are unpacked to."""
+    """The library on one device: `kind` is what blocks are unpacked to.
+
+    It has a handle of its own, for CuPy's end with the thread that first asks for them.
+    """
 
     def __init__(self, cupy: Any, device: Any, name: str) -> None:
-        self._cublas = importlib.import_module("cupy_backends.cuda.libs.cublas")
+        self._cublas = cupy.cuda.cublas  # in this way, CuPy looks for the library itself
         with device:
-            self._handle = cupy.cuda.device.get_cublas_handle()
+            self._handle = self._cublas.create()
+        weakref.finalize(self, self._cublas.destroy, self._handle).atexit = False
         has_bfloat = name == "cuda" and int(device.compute_capability) >= BFLOAT_FROM
         self.kind = "BF16" if has_bfloat else "F16"
         self._sums = KINDS["F32"] if name == "rocm" else COMPUTE_FLOAT32

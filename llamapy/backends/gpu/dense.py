@@ -50,7 +50,8 @@ def _kind(gpu: Any, name: str) -> str:
     """As which numbers weights are multiplied."""
     if gpu.precision == "float32" or name == "F32":
         return "F32"
-    return name if name in PLAIN else str(gpu.device.library.kind)
+    kind = str(gpu.device.library.kind)
+    return name if name in ("F16", kind) else kind  # bfloat16 is not for all devices
 
 
 def _unpack(

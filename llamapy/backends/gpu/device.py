@@ -53,7 +53,10 @@ class Device(Protocol):
         """Fill memory with zeros."""
 
     def upload(self, memory: Any, array: NDArray[Any], offset: int) -> None:
-        """Bytes of a contiguous array into memory, from some byte on; the array is free after."""
+        """Bytes of a contiguous array into memory, from some byte on.
+
+        The array is free after. The device may copy later, when what was launched before is done.
+        """
 
     def download(self, memory: Any, array: NDArray[Any], offset: int) -> None:
         """Bytes of memory into a contiguous array, when all that was launched is done."""

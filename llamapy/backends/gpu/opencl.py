@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import DeviceUnavailable
 from . import source
+from .ahead import LARGEST, Ahead
 from .device import Call, does_not_build, failed, out_of_memory
 from .source import Program
 
@@ -86,6 +87,7 @@ class OpenCL:
         self._queue = cl.CommandQueue(self._context)
         self._programs: dict[Program, Any] = {}
         self._lock = threading.RLock()  # a kernel's arguments are a state that it keeps
+        self._ahead = Ahead()
 
     # ---- memory
 
@@ -111,14 +113,27 @@ class OpenCL:
         self._cl.enqueue_fill_buffer(self._queue, memory, np.uint8(0), 0, n_bytes)
 
     def upload(self, memory: Any, array: Any, offset: int) -> None:
-        self._copy(memory, array, dst_offset=offset)
+        if array.nbytes > LARGEST:
+            self._copy(memory, array, dst_offset=offset)
+            return
+        aside = array.copy()  # which the event keeps
+        event = self._copy(memory, aside, dst_offset=offset, is_blocking=False)
+        try:
+            self._ahead.add(event.wait, array.nbytes)
+            self._queue.flush()  # what was launched so far begins
+        except self._cl.Error as error:
+            raise failed("copy memory", self.says, error) from error
 
     def download(self, memory: Any, array: Any, offset: int) -> None:
+        n_added = self._ahead.n_added
         self._copy(array, memory, src_offset=offset)
+        self._ahead.done(n_added)
 
-    def _copy(self, target: Any, origin: Any, **offset: int) -> None:
+    def _copy(self, target: Any, origin: Any, is_blocking: bool = True, **offset: int) -> Any:
         try:
-            self._cl.enqueue_copy(self._queue, target, origin, is_blocking=True, **offset)
+            return self._cl.enqueue_copy(
+                self._queue, target, origin, is_blocking=is_blocking, **offset
+            )
         except self._cl.Error as error:
             raise failed("copy memory", self.says, error) from error
 
@@ -170,7 +185,9 @@ class OpenCL:
         return run
 
     def sync(self) -> None:
+        n_added = self._ahead.n_added
         try:
             self._queue.finish()
         except self._cl.Error as error:
             raise failed("finish its work", self.says, error) from error
+        self._ahead.done(n_added)

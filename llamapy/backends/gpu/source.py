@@ -44,7 +44,7 @@ class Program:
 
 @functools.cache
 def text(program: Program, dialect: str) -> str:
-    """The whole program in a dialect: opencl, cuda or hip."""
+    """The whole program in a dialect: opencl, or cuda, which HIP compiles, too."""
     constants: Mapping[str, int] = {"LANES": program.lanes, **dict(program.constants)}
     parts = [
         _define(constants),
@@ -100,7 +100,9 @@ def _encoder(program: Program) -> list[str]:
     """What writes and reads cells in the format, for kernels that do."""
     if program.kernels not in OF_CELLS or not set(program.formats[:1]) & set(writable()):
         return []
-    return ["#define HAS_STORE32", _read(f"encoders/{program.formats[0].lower()}.c")]
+    name = program.formats[0]
+    shared = _read("encoders/blocks.h") if quants.get(name).block > 1 else ""
+    return ["#define HAS_STORE32", shared, _read(f"encoders/{name.lower()}.c")]
 
 
 def _renamed(code: str, word: str, new: str) -> str:

@@ -18,6 +18,7 @@ from ...cache import Batch, Cache
 from ...cache.whole import WholeCache
 from ...errors import UnsupportedError
 from ...models import EncoderDecoder
+from ..likeliest import candidates_of
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -86,7 +87,8 @@ class DraftModel:
         pending = tokens[len(self._known) :]
         while True:
             row = self._run(cache, pending)
-            token = int(row.argmax())
+            candidates = candidates_of(row)
+            token = int(candidates.ids[candidates.logits.argmax()])
             if self.p_min and _probability(row, token) < self.p_min:
                 return guesses
             guesses.append(token)
@@ -127,7 +129,8 @@ class DraftModel:
         for start in range(0, len(tokens), cache.n_batch):
             piece = tokens[start : start + cache.n_batch]
             is_last = start + len(piece) == len(tokens)
-            rows = self.model.run(cache, Batch.of(piece, logits="last" if is_last else "none"))
+            batch = Batch.of(piece, logits="last" if is_last else "none")
+            rows = self.model.run(cache, batch, few=not self.p_min)
             self._known += piece
         return rows[-1]
 

@@ -8,7 +8,7 @@ import pytest
 import llamapy
 from llamapy.backends.numpy import NumPy
 from llamapy.backends.several import Several
-from llamapy.engine.generating.speculative import PromptLookup
+from llamapy.engine.generating.speculative import DraftModel, PromptLookup
 from llamapy.engine.likeliest import FEW
 from llamapy.errors import LlamapyError
 from llamapy.sampling import Draw, Greedy, LogitBias, Sampler, Temperature, TopK
@@ -106,6 +106,18 @@ def test_who_needs_all_lets_the_others_have_all(models, monkeypatch):
             found.append([[token for p in s for token in p.tokens] for s in streams])
     assert found[0] == found[1]
     assert {(2, FEW), (N_VOCAB,)} <= set(shapes)
+
+
+@pytest.mark.parametrize("p_min", [0.0, 0.01])
+def test_drafts_are_the_same(p_min, models, monkeypatch):
+    """Their probability is that among all tokens: who asks for it fetches all."""
+    guesses = []
+    for model in models:
+        shapes = watched(model, monkeypatch)
+        guesses.append(DraftModel(model, n=5, p_min=p_min).propose(PROMPT))
+    assert guesses[0] == guesses[1]
+    assert len(guesses[0]) > 1 or p_min
+    assert set(shapes) == {(N_VOCAB,) if p_min else (2, FEW)}
 
 
 def test_a_single_number_that_is_none_is_seen(models):

@@ -13,16 +13,11 @@ DEVICE void store32(GLOBAL uchar *row, int at, int columns, const float *w) {
 }
 
 DEVICE void decode4(const GLOBAL uchar *row, int at, int columns, float *w) {
-    const GLOBAL uchar *block = row + ROW_BYTES(at), *q = block + 2 + at % 32;
+    const GLOBAL uchar *block = row + at / 32 * BLOCK_BYTES, *q = block + 2 + at % 32;
     const uint low = ushort_at(q), high = ushort_at(q + 2);
     const float d = half_at(block);
     w[0] = d * (schar)low;
     w[1] = d * (schar)(low >> 8);
     w[2] = d * (schar)high;
     w[3] = d * (schar)(high >> 8);
-}
-
-DEVICE void decode8(const GLOBAL uchar *row, int at, int columns, float *w) {
-    decode4(row, at, columns, w);
-    decode4(row, at + 4, columns, w + 4);
 }
