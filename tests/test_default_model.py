@@ -102,9 +102,11 @@ def test_nothing_of_the_grammar_shows_in_what_is_told(vocabulary):
 
 @pytest.mark.slow
 def test_the_script_learns_the_vocabulary_again(vocabulary, stored):
+    """Nearly: stories were mended later, and the tokens stayed what they were."""
     again = vocabulary.make()
-    assert list(again.tokens) == stored.tokens
-    assert again.merges == stored.merges
+    assert vocabulary.make() == again
+    assert len(set(again.tokens) & set(stored.tokens)) > 0.95 * len(stored.tokens)
+    assert vocabulary.Vocabulary.from_json(again.as_json()) == again
 
 
 # ---- stories
@@ -173,12 +175,13 @@ def test_three_turns_hold_together(model):
     assert 20 <= len(shorter.text.split()) < len(story.text.split())
 
 
-@pytest.mark.parametrize("name", ["Otto", "Luna", "Finn"])
-def test_a_story_is_about_who_was_asked_for(model, name):
-    told = greedy(model, f"Tell me a story about a bear called {name}.", max_tokens=400)
+@pytest.mark.parametrize(("kind", "name"), [("bear", "Otto"), ("fox", "Luna"), ("dragon", "Finn")])
+def test_a_story_is_about_who_was_asked_for(model, kind, name):
+    told = greedy(model, f"Tell me a story about a {kind} called {name}.", max_tokens=400)
     assert told.finish_reason == "stop"
     assert hero(told.text) == name
     assert told.text.count(name) >= 4
+    assert kind in told.text.partition("\n")[0]
 
 
 def test_it_says_hello(model):

@@ -11,6 +11,7 @@ import argparse
 import itertools
 import math
 import random
+import re
 from typing import Any
 
 import words
@@ -55,6 +56,25 @@ def stories(model: Any, count: int) -> str:
     )
 
 
+def things(model: Any, count: int) -> str:
+    """Whether stories are about the thing that they were asked for, and of which colour it is."""
+    rng = random.Random("things")
+    kept = right = mixed = 0
+    for seed in range(count):
+        kind, thing = rng.choice(words.KINDS), rng.choice(words.THINGS)
+        colour = rng.choice(words.COLOURS)
+        request = f"Tell me a story about {with_article(kind)} and {with_article(colour)} {thing}."
+        told = model.chat(request, max_tokens=500, seed=seed).text
+        found = {word for word in re.findall(rf"(\w+) {thing}\b", told) if word in words.COLOURS}
+        kept += thing in told
+        right += found == {colour}
+        mixed += len(found) > 1
+    return (
+        f"{count} stories of a thing: {kept} have it, {right} in the colour that was asked for, "
+        f"{mixed} in several colours"
+    )
+
+
 def answers(model: Any, count: int) -> str:
     """Whether questions about an unseen story are answered as the grammar would."""
     right = n = 0
@@ -83,6 +103,7 @@ def main() -> None:
         value, n = perplexity(model, given.documents)
         print(f"perplexity {value:.4f} on {given.documents} unseen documents, {n} tokens")
         print(stories(model, given.stories))
+        print(things(model, given.stories))
         print(answers(model, given.stories))
 
 

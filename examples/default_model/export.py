@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
-from vocabulary import BEGIN, CONTROL, END, TEMPLATE, Vocabulary, make
+from vocabulary import BEGIN, CONTROL, END, TEMPLATE, Vocabulary
 
 from llamapy import gguf
 from llamapy.engine.quantizing.quantize import quantize
@@ -105,7 +105,7 @@ def export(folder: Path, into: Path) -> tuple[Path, Path]:
             for name in file.keys()  # noqa: SIM118
         }
     shape = json.loads(about["shape"])
-    vocabulary = make(shape["n_vocab"])
+    vocabulary = Vocabulary.from_json(about["vocabulary"])
     metadata = about_model(shape, int(about["steps"])) | about_vocabulary(vocabulary)
     into.mkdir(parents=True, exist_ok=True)
     whole, small = into / "default-f32.gguf", into / "default.gguf"

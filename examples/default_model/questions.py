@@ -35,7 +35,7 @@ QUESTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("", "Who [is|was] {helper}?", "{helper} was {a_helper}.", ("a_helper", "helper")),
     ("", "Who [is|was] {friend}?", "{friend} was {a_friend}.", ("a_friend", "friend")),
     ("", "What colour was the {thing}?", "The {thing} was {colour}.", ("treasure",)),
-    ("", "What is the story called?", "It is called {name} and the {treasure}.", ("treasure",)),
+    ("", "What is the story called?", "It is called {name} and the {thing}.", ("treasure",)),
     (
         "thing skill lonely lost greedy fear riddle star birthday",
         f"What did {HERO} want?",
@@ -54,7 +54,7 @@ QUESTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("thing lost", "How did {name} help {helper}?", "{name} {given}.", ("given",)),
     ("thing", "What was in the way?", "There was {obstacle} in the way.", ("obstacle",)),
     ("thing", f"What did {HERO} find?", "{name} found {a_treasure}.", ()),
-    ("lost", f"What did {HERO} lose?", "{name} had lost {her} {treasure}.", ()),
+    ("lost", f"What did {HERO} lose?", "{name} had lost {her} {thing}.", ()),
     ("lost honest", "Where was the {thing}?", "The {thing} was {hiding}.", ("hiding",)),
     ("fear", f"What was {HERO} afraid of?", "{name} was afraid of {fear}.", ("fear",)),
     (
@@ -90,7 +90,7 @@ QUESTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ),
     ("mystery", "What was [stolen|taken]?", "It was the {food}.", ("food",)),
     ("greedy", f"What did {HERO} have?", "{name} had a {colour} box full of {food}.", ()),
-    ("honest", f"What did {HERO} break?", "{name} broke the {treasure} of {helper}.", ()),
+    ("honest", f"What did {HERO} break?", "{name} broke the {thing} of {helper}.", ()),
     ("race", "Who won the prize?", "{ending}.", ("thing",)),
 )
 

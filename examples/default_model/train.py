@@ -32,7 +32,7 @@ TOKENS_PER_STEP = 4096
 # beginnings, stories learn to be about what was asked for.
 ROWS = ((0.4, (256,)), (1.0, (128, 128, 512, 128, 128, 1024)))
 MATRIX_RATE, OTHER_RATE = 0.02, 0.003
-WARM_UP, COOL_DOWN = 0.01, 0.4  # parts of the training
+WARM_UP, COOL_DOWN = 0.01, 0.2  # parts of the training
 
 
 class Rows:
@@ -56,10 +56,13 @@ class Rows:
 class Training:
     """The model, its optimizers, and how far they are; kept on disk from time to time."""
 
-    def __init__(self, folder: Path, seed: int, vocabulary: Vocabulary) -> None:
+    def __init__(self, folder: Path, seed: int) -> None:
         torch.manual_seed(seed)
         self.folder, self.seed = folder, seed
-        self.model = Llama(Shape(n_vocab=len(vocabulary.tokens)))
+        state = self._kept()
+        # the tokens stay what they were, should the stories have changed since
+        self.vocabulary = Vocabulary.from_json(state["vocabulary"]) if state else make()
+        self.model = Llama(Shape(n_vocab=len(self.vocabulary.tokens)))
         parameters = dict(self.model.named_parameters())
         matrices = [p for name, p in parameters.items() if p.ndim == 2 and "embedding" not in name]
         others = [p for name, p in parameters.items() if p.ndim == 1 or "embedding" in name]
@@ -68,28 +71,32 @@ class Training:
             torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.95), weight_decay=0.0),
         ]
         self.step, self.seconds, self.losses = 0, 0.0, 0.0
-        start = self._resume()
-        self.rows = Rows(vocabulary, f"training {seed}", start)
-        self.held_out = Rows(vocabulary, "held out").take(8, 513)
+        if state:
+            self._resume(state)
+        self.rows = Rows(self.vocabulary, f"training {seed}", state["next"] if state else 0)
+        self.held_out = Rows(self.vocabulary, "held out").take(8, 513)
 
     @property
     def _state_file(self) -> Path:
         return self.folder / "training.pt"
 
-    def _resume(self) -> int:
-        """Go on where a training with this seed stopped; which document is next."""
+    def _kept(self) -> dict[str, Any] | None:
+        """What a training with this seed has left here."""
         if not self._state_file.exists():
-            return 0
-        state = torch.load(self._state_file, weights_only=True)
+            return None
+        state: dict[str, Any] = torch.load(self._state_file, weights_only=True)
         if state["seed"] != self.seed:
             raise SystemExit(
                 f"{self.folder} holds a training with seed {state['seed']}: use another"
             )
+        return state
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        """Go on where it stopped."""
         self.model.load_state_dict(state["model"])
         for optimizer, old in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(old)
         self.step, self.seconds, self.losses = state["step"], state["seconds"], state["loss"]
-        return int(state["next"])
 
     def save(self) -> None:
         """Both files are whole at any time: a new one takes the place of the old one."""
@@ -100,13 +107,18 @@ class Training:
             "seconds": self.seconds,
             "loss": self.losses,
             "next": self.rows.next,
+            "vocabulary": self.vocabulary.as_json(),
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
         new = self._state_file.with_suffix(".new")
         torch.save(state, new)
         os.replace(new, self._state_file)
-        about = {"shape": json.dumps(asdict(self.model.shape)), "steps": str(self.step)}
+        about = {
+            "shape": json.dumps(asdict(self.model.shape)),
+            "steps": str(self.step),
+            "vocabulary": self.vocabulary.as_json(),
+        }
         weights = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         new = self.folder / "model.safetensors.new"
         new.write_bytes(save(weights, about))
@@ -162,7 +174,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
-    training = Training(given.folder, given.seed, make())
+    training = Training(given.folder, given.seed)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     saved = time.monotonic()
     done = 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
+import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -122,6 +123,14 @@ class Vocabulary:
 
     tokens: Sequence[str]
     merges: Sequence[tuple[str, str]]
+
+    def as_json(self) -> str:
+        return json.dumps([list(self.tokens), [list(pair) for pair in self.merges]])
+
+    @classmethod
+    def from_json(cls, text: str) -> Vocabulary:
+        tokens, merges = json.loads(text)
+        return cls(tokens, [(left, right) for left, right in merges])
 
     @functools.cached_property
     def ids(self) -> dict[str, int]:
