@@ -81,6 +81,6 @@ def test_the_likeliest_are_enough(stages, count):
         assert few(Candidates.likeliest(best.astype(np.float32), logits[best])) == whole(logits)
 
 
-@pytest.mark.parametrize("stages", ALL, ids=repr)
+@pytest.mark.parametrize("stages", ALL, ids=lambda each: "-".join(type(s).__name__ for s in each))
 def test_all_are_needed(stages):
     assert enough(Sampler(stages)) is None
